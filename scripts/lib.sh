@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# lib.sh - what the scripts share: what Debian calls what we need, where the demo's data
+# comes from, how a preset is built. Sourced with `root` set to the tree.
+#
+# shellcheck disable=SC2034,SC2154 # used by, and set by, the script that sources it
+
+# ---- Debian's names. TOOL=PACKAGE is there when the tool is, wherever it came from.
+
+need_to_build="cmake=cmake ninja=ninja-build gcc=gcc pkg-config=pkg-config libc6-dev
+    libffi-dev libxxhash-dev libmimalloc-dev"
+need_to_test="$need_to_build g++=g++ clang=clang nm=binutils python3=python3 check relacy-dev"
+need_to_bench="$need_to_build g++=g++ libglib2.0-dev libboost-dev"
+need_to_fetch="npm=npm ca-certificates"
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+die() {
+    say "$(basename "$0"): $*"
+    exit 1
+}
+
+# Prints those of the needs that are not there, by their package's name.
+needs_missing() { # NEED...
+    for need in "$@"; do
+        package=${need#*=}
+        case $need in
+        *=*) command -v "${need%%=*}" >/dev/null && continue ;;
+        *)
+            # Without dpkg nobody knows; the configure step will tell.
+            command -v dpkg-query >/dev/null || continue
+            status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
+            test "$status" = installed && continue
+            ;;
+        esac
+        printf '%s ' "$package"
+    done
+}
+
+# Installs what is missing. Asks for rights only if something is. Returns 1, having said
+# what to do, when it cannot.
+needs_install() { # NEED...
+    missing=$(needs_missing "$@")
+    test -n "$missing" || return 0
+    command="apt-get install --no-install-recommends $missing"
+    if ! command -v apt-get >/dev/null; then
+        say "Missing, by their Debian names: $missing"
+        say "There is no apt-get here. Install them your system's way, then run this again."
+        return 1
+    fi
+    if test "$(id -u)" -eq 0; then
+        as_root=
+    elif command -v sudo >/dev/null; then
+        as_root=sudo
+        say "Some packages are missing; sudo may ask for your password."
+    else
+        say "Missing: $missing"
+        say "There is no sudo here. As root, run"
+        say "    apt-get update && $command"
+        say "then run this again."
+        return 1
+    fi
+    say "Installing: $missing"
+    # The words of $missing are packages, and $as_root may be none.
+    # shellcheck disable=SC2086
+    if ! $as_root apt-get -q update ||
+        ! $as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -q -y install --no-install-recommends $missing; then
+        say "This failed: apt-get update && $command"
+        say "With the network there and rights to install, run it by hand, then run this again."
+        return 1
+    fi
+}
+
+# ---- The demo's data: one file of one npm package, pinned in scripts/data.lock.
+
+data_dir=$root/build/data
+data_file=$data_dir/earthquakes.json
+
+# Says which command failed, what it said, and what to do.
+data_failed() { # COMMAND REASON
+    say "The earthquakes cannot be had. This failed:"
+    say "    $1"
+    say "$2"
+    return 1
+}
+
+# Fetches the file into build/data, unless it is there. Returns 1, having said why, when it
+# cannot.
+data_fetch() {
+    test ! -f "$data_file" || return 0
+    read -r package version integrity member <<EOF
+$(grep -v '^#' "$root/scripts/data.lock")
+EOF
+    # shellcheck disable=SC2086
+    needs_install $need_to_fetch || return 1
+
+    say "Fetching $package $version"
+    work=$data_dir/work
+    archive=$work/$package-$version.tgz
+    rm -rf "$work"
+    mkdir -p "$work"
+    pack="npm pack $package@$version"
+    if ! (cd "$work" &&
+        npm pack --loglevel=error --fetch-retries=1 --cache "$work/cache" "$package@$version") \
+        >"$work/npm.log" 2>&1 || ! test -f "$archive"; then
+        sed 's/^/    | /' "$work/npm.log" >&2
+        data_failed "$pack" "Is the network there? It is needed once; then $data_file is kept.
+With a copy of the package's $member at hand, put it there instead."
+        return 1
+    fi
+
+    # The registry gives base64 of the digest, sha512sum hexadecimal.
+    want=$(printf '%s' "${integrity#sha512-}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+    got=$(sha512sum "$archive" | cut -d ' ' -f 1)
+    if test "$want" != "$got"; then
+        data_failed "$pack" "What came is not what scripts/data.lock pins:
+    pinned sha512 $want
+    got    sha512 $got
+Nothing of it is used. If your network rewrites downloads, fetch from another one."
+        return 1
+    fi
+    if ! tar -xzf "$archive" -C "$work" "package/$member"; then
+        data_failed "tar -xzf $archive package/$member" "The archive has no such file."
+        return 1
+    fi
+    mv "$work/package/$member" "$data_file"
+    rm -rf "$work"
+}
+
+# ---- Building.
+
+# Configures and builds a preset.
+build_preset() { # PRESET
+    (cd "$root" && cmake --preset "$1" && cmake --build --preset "$1")
+}
+
+# Builds the demo alone: it needs neither C++ nor what only tests and benches use.
+build_demo() {
+    (cd "$root" && cmake --preset release -DFAAS_TESTS=OFF -DFAAS_BENCH=OFF &&
+        cmake --build --preset release --target quakes)
+}
