@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * The bus: takes published events and hands them to the functions that asked for them.
+ */
+#ifndef FAAS_BUS_H
+#define FAAS_BUS_H
+
+#include <faas/base.h>
+#include <faas/event.h>
+#include <faas/function.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Which events a function wants. Fields left NULL ask for nothing; set ones must all
+ * hold.
+ */
+typedef struct faas_subscription {
+    size_t size;      /**< sizeof(faas_subscription) */
+    const char *type; /**< this very type; or, ending in `.*`, every type that begins with
+                           what stands before the star; `*` alone is every type */
+    const char *source; /**< this very source */
+} faas_subscription;
+
+/** A subscription with the named fields: `FAAS_ON(.type = "order.*")`. */
+#define FAAS_ON(...)                                                                     \
+    (&(const faas_subscription){.size = sizeof(faas_subscription), __VA_ARGS__})
+
+/**
+ * Sends matching events to a function, from the next publish on.
+ *
+ * A function may subscribe several times; an event then comes as often as it matches.
+ * Subscriptions end with their function.
+ *
+ * @param      on  Copied. NULL = every event.
+ * @param[out] id  Names the subscription for faas_unsubscribe(). May be NULL.
+ * @return FAAS_OK, or
+ *         FAAS_ENOENT  `fn` is gone
+ *         FAAS_EINVAL  a text is empty, longer than 64 KiB or not UTF-8
+ *         FAAS_EVERSION, FAAS_ECLOSED, FAAS_ENOMEM
+ *
+ * Thread: any, also from handlers; publishes never wait for it.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_subscribe(faas_runtime *rt, faas_fn fn,
+                                                   const faas_subscription *on,
+                                                   uint64_t *id);
+
+/**
+ * Ends a subscription. A publish that runs meanwhile may still deliver.
+ *
+ * @return FAAS_OK, FAAS_ENOENT, FAAS_ENOMEM (it stays)
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_unsubscribe(faas_runtime *rt, uint64_t id);
+
+/** What became of a published event, target by target. */
+typedef struct faas_delivery {
+    uint32_t matched; /**< subscriptions that asked for it */
+    uint32_t ran;     /**< handlers that ran and answered */
+    uint32_t refused; /**< that did not run: throttled, closing, no memory, gone */
+    uint32_t failed;  /**< that ran and failed, or came back late */
+} faas_delivery;
+
+/**
+ * Publishes an event: runs every target on the calling thread, in the order of
+ * subscription.
+ *
+ * Each target is a whole invocation, under its own limits, with the event's data as
+ * input. What one does is no matter to the next. Inside a handler they inherit its
+ * remaining time.
+ *
+ * @param      event     Borrowed; targets that keep it acquire it.
+ * @param[out] delivery  What became of it. May be NULL.
+ * @return FAAS_OK whatever the targets did, or
+ *         FAAS_EDEPTH   publishes are nested too deeply; nothing ran
+ *         FAAS_ECLOSED  nothing ran
+ *
+ * Thread: any, also from handlers. Blocks while targets run.
+ * Cost:   see `scripts/bench publish`.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_publish(faas_runtime *rt, faas_event *event,
+                                                 faas_delivery *delivery);
+
+/**
+ * Makes an event of JSON data and publishes it: a new id, no time, and content type
+ * application/json.
+ *
+ * @param json  Terminated text, borrowed until it returns: what keeps the event copies
+ * it.
+ * @return as faas_publish(), and FAAS_EINVAL if source or type are no CloudEvents
+ * attributes
+ *
+ * Thread: any, also from handlers. Blocks while targets run.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_publish_json(faas_runtime *rt,
+                                                      const char *source,
+                                                      const char *type, const char *json,
+                                                      faas_delivery *delivery);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FAAS_BUS_H */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file
+ * A runtime: one embedded platform with its registry, limits, warm instances and bus.
+ */
+#ifndef FAAS_RUNTIME_H
+#define FAAS_RUNTIME_H
+
+#include <faas/base.h>
+#include <faas/clock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One embedded platform. Several may live in one process; they share nothing. */
+typedef struct faas_runtime faas_runtime;
+
+/** Which idle instance goes first when memory is short. */
+typedef enum faas_keepalive {
+    FAAS_KEEPALIVE_DEFAULT = 0, /**< FAAS_KEEPALIVE_LRU */
+    FAAS_KEEPALIVE_LRU = 1,     /**< the one unused for longest */
+    FAAS_KEEPALIVE_TTL = 2      /**< the one whose idle time would end first */
+} faas_keepalive;
+
+/** Who closes instances that are idle or old, and makes provisioned ones anew. */
+typedef enum faas_housekeeping {
+    FAAS_HOUSEKEEPING_DEFAULT = 0, /**< a thread; on a virtual clock the host */
+    FAAS_HOUSEKEEPING_THREAD = 1,  /**< a thread of the runtime, asleep until it is due */
+    FAAS_HOUSEKEEPING_HOST = 2     /**< the host, by faas_runtime_sweep() */
+} faas_housekeeping;
+
+/**
+ * How to open a runtime. Start from FAAS_RUNTIME_OPTIONS_INIT and set what you need; 0 or
+ * NULL in any other field means its default.
+ *
+ * New fields are only ever added at the end. `size` tells the library how much of the
+ * struct the caller was compiled with.
+ */
+typedef struct faas_runtime_options {
+    size_t size;              /**< sizeof(faas_runtime_options) */
+    uint32_t concurrency_max; /**< invocations running at one moment, all functions;
+                                 default 1000, at most 1048576, FAAS_UNLIMITED is that */
+    uint32_t depth_max;    /**< calls nested in calls, and publishes in publishes; default
+                                32, at most 1024 */
+    uint64_t memory_bytes; /**< of all instances, see faas_function; default a quarter of
+                                the machine's memory */
+    faas_keepalive keepalive;       /**< who goes first when memory is short */
+    faas_housekeeping housekeeping; /**< who closes what is due */
+    uint64_t seed;     /**< of request ids; default: from the system, not repeatable */
+    faas_clock *clock; /**< borrowed until close; default: the machine's */
+    const faas_allocator *allocator; /**< borrowed until close and until the last result
+                                        is released; default: mimalloc */
+    faas_write *report; /**< takes a REPORT line per call; default: none. On the thread
+                             of the call, after it, concurrently */
+    void *report_user;  /**< handed to `report` */
+} faas_runtime_options;
+
+/** Every field at its default. */
+#define FAAS_RUNTIME_OPTIONS_INIT                                                        \
+    {                                                                                    \
+        .size = sizeof(faas_runtime_options)                                             \
+    }
+
+/**
+ * Opens a runtime.
+ *
+ * @param      options NULL = all defaults.
+ * @param[out] rt      Set on FAAS_OK, NULL otherwise.
+ * @return FAAS_OK, or
+ *         FAAS_EINVAL    a field is out of its range
+ *         FAAS_EVERSION  a field that this library does not know is set
+ *         FAAS_ENOMEM, FAAS_ESYSTEM
+ *
+ * Owner:  the caller's, until faas_runtime_close().
+ * Thread: any. The first one in a process takes 1 ms to measure the processor's clock.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status
+faas_runtime_open(faas_runtime **rt, const faas_runtime_options *options);
+
+/**
+ * Closes a runtime: refuses new calls, waits for the running ones, closes every instance,
+ * frees everything.
+ *
+ * Calls that are waiting for a permit, and calls that begin meanwhile, get FAAS_ECLOSED.
+ * No call may begin once it has returned: join your threads, or drop their pointer,
+ * first. Results that callers hold stay valid until they release them. Events do too.
+ *
+ * @param rt  NULL does nothing.
+ * @return FAAS_OK, or
+ *         FAAS_EPERM    called from inside a handler, init or close hook of this runtime,
+ *                       which it would wait for; nothing was done
+ *         FAAS_ECLOSED  another thread is closing it; nothing was done
+ *
+ * Thread: any, outside handlers. Blocks until the running calls have returned.
+ * Since:  0.1
+ */
+FAAS_API faas_status faas_runtime_close(faas_runtime *rt);
+
+/**
+ * Changes how many invocations may run at one moment, in all.
+ *
+ * When it returns no call begins while `concurrency_max` or more are running; running
+ * ones are let finish. Instances stay warm.
+ *
+ * @param concurrency_max  0 switches the runtime off: every call is refused.
+ * @return FAAS_OK, or FAAS_EINVAL if it is over 1048576 and not FAAS_UNLIMITED
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_runtime_limit(faas_runtime *rt,
+                                                       uint32_t concurrency_max);
+
+/**
+ * Changes the memory budget of the instances; closes idle ones until it holds, or none is
+ * left that may go.
+ *
+ * @param memory_bytes  0 = a quarter of the machine's memory.
+ *
+ * Thread: any. Blocks while close hooks run.
+ * Since:  0.1
+ */
+FAAS_API void faas_runtime_budget(faas_runtime *rt, uint64_t memory_bytes);
+
+/**
+ * Does what is due by now: closes instances that have been idle for long or are old, and
+ * makes provisioned ones that are missing. A runtime with its own thread does this
+ * itself.
+ *
+ * @param[out] next_ns  When to call again: an instant of the runtime's clock,
+ * FAAS_FOREVER if nothing is coming. May be NULL.
+ *
+ * Thread: any. Blocks while init and close hooks run.
+ * Since:  0.1
+ */
+FAAS_API void faas_runtime_sweep(faas_runtime *rt, uint64_t *next_ns);
+
+/**
+ * Tells the time of a runtime's clock, in nanoseconds.
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API uint64_t faas_runtime_now(const faas_runtime *rt);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FAAS_RUNTIME_H */
