@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* code.c - what a function runs, shared with its versions.
+ *
+ * Layer: 2 parts. */
+#include "gate.h"
+
+#include "mem.h"
+
+#include <dlfcn.h>
+
+void faasi_code_release(struct faasi_code *code)
+{
+    /* Acquire-release: who frees sees what all others did. */
+    if (atomic_fetch_sub_explicit(&code->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    faasi_sig_fini(&code->sig);
+    if (code->library != NULL)
+        (void)dlclose(code->library);
+    if (code->user_free != NULL)
+        code->user_free(code->user);
+    faasi_free(code->allocator, code, sizeof *code);
+}

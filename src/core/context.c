@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* context.c - what a handler may ask and do. */
+#include "context.h"
+
+#include "instance.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+_Thread_local struct faas_context *faasi_context_current;
+
+faas_runtime *faas_context_runtime(const faas_context *ctx)
+{
+    return ctx->gate->rt;
+}
+
+faas_fn faas_context_fn(const faas_context *ctx)
+{
+    return ctx->function->entry.fn;
+}
+
+const char *faas_context_name(const faas_context *ctx)
+{
+    return ctx->function->entry.name;
+}
+
+faas_id faas_request_id(const faas_context *ctx)
+{
+    return ctx->id;
+}
+
+uint64_t faas_deadline_ns(const faas_context *ctx)
+{
+    return faasi_instant_ns(ctx->gate->clock, ctx->deadline);
+}
+
+uint64_t faas_time_left_ns(const faas_context *ctx)
+{
+    const faas_clock *clock = ctx->gate->clock;
+
+    if (ctx->deadline == UINT64_MAX)
+        return FAAS_FOREVER;
+    return faasi_ticks_to_ns(clock, faasi_ticks_since(ctx->deadline, faasi_ticks(clock)));
+}
+
+bool faas_cancelled(const faas_context *ctx)
+{
+    return atomic_load_explicit(&ctx->gate->closing, memory_order_relaxed) ||
+           faas_time_left_ns(ctx) == 0;
+}
+
+void *faas_state(const faas_context *ctx)
+{
+    return ctx->instance->state;
+}
+
+void *faas_user(const faas_context *ctx)
+{
+    return ctx->function->user;
+}
+
+uint32_t faas_attempt(const faas_context *ctx)
+{
+    return ctx->attempt;
+}
+
+faas_bytes faas_tenant(const faas_context *ctx)
+{
+    return ctx->tenant;
+}
+
+faas_bytes faas_trace(const faas_context *ctx)
+{
+    return ctx->trace;
+}
+
+faas_event *faas_context_event(const faas_context *ctx)
+{
+    return ctx->event;
+}
+
+void *faas_alloc(faas_context *ctx, size_t size)
+{
+    return faasi_heap_alloc(ctx->heap, size);
+}
+
+void *faas_instance_alloc(faas_context *ctx, size_t size)
+{
+    return faasi_instance_heap_alloc(ctx->instance, ctx->gate->allocator,
+                                     &ctx->gate->held_bytes, size);
+}
+
+int faas_reply(faas_context *ctx, faas_bytes bytes)
+{
+    void *copy;
+
+    if (bytes.size == 0)
+        return faas_reply_as_is(ctx, faas_bytes_of(NULL, 0));
+    copy = faasi_heap_alloc(ctx->heap, bytes.size);
+    if (copy == NULL)
+        return FAAS_ENOMEM;
+    memcpy(copy, bytes.data, bytes.size);
+    return faas_reply_as_is(ctx, faas_bytes_of(copy, bytes.size));
+}
+
+int faas_reply_as_is(faas_context *ctx, faas_bytes bytes)
+{
+    ctx->output = bytes;
+    return 0;
+}
+
+/* Formats onto the heap, terminated; NULL if it has no room. */
+static char *heap_print(struct faasi_heap *heap, const char *format, va_list args,
+                        size_t *size)
+{
+    va_list again;
+    char *text;
+    int length;
+
+    va_copy(again, args);
+    length = vsnprintf(NULL, 0, format, args);
+    text = length < 0 ? NULL : faasi_heap_alloc(heap, (size_t)length + 1);
+    if (text != NULL) {
+        *size = (size_t)length;
+        (void)vsnprintf(text, *size + 1, format, again);
+    }
+    va_end(again);
+    return text;
+}
+
+int faas_reply_printf(faas_context *ctx, const char *format, ...)
+{
+    va_list args;
+    size_t size;
+    char *text;
+
+    va_start(args, format);
+    text = heap_print(ctx->heap, format, args, &size);
+    va_end(args);
+    return text == NULL ? FAAS_ENOMEM : faas_reply_as_is(ctx, faas_bytes_of(text, size));
+}
+
+int faas_fail(faas_context *ctx, int code, const char *format, ...)
+{
+    va_list args;
+    size_t size;
+    char *text;
+
+    va_start(args, format);
+    text = heap_print(ctx->heap, format, args, &size);
+    va_end(args);
+    ctx->message = text == NULL ? "the heap has no room for the message" : text;
+    return code == 0 ? FAAS_EHANDLER : code;
+}

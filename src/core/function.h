@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* function.h - a registered function, its instances and the cells in which calls run.
+ *
+ * A cell is a seat with all that one call at a time needs: heap, context, counters. It
+ * belongs to a function until that is gone, then to the next one; its memory stays until
+ * the runtime closes, because hints of threads may name it. An instance is what init
+ * made; as many cells point to it as calls may run in it at once.
+ *
+ * Layer: 2 parts.
+ * Locks: the gate's. "Lock" at a field: read and written with it held. "Path": read by
+ * calls without it, so atomic or never written once the function is registered. */
+#ifndef FAASI_FUNCTION_H
+#define FAASI_FUNCTION_H
+
+#include "base.h"
+#include "clock.h"
+#include "heap.h"
+#include "seats.h"
+#include "sig.h"
+
+#include <faas/invoke.h>
+#include <faas/stats.h>
+
+#include <stdatomic.h>
+
+/* What runs, shared by a function and the versions published of it. */
+struct faasi_code {
+    atomic_uint refs;
+    faas_handler *handler;
+    faas_init_hook *init;
+    faas_close_hook *close;
+    void *user;
+    void (*user_free)(void *user);
+    bool typed; /* a symbol: `sig` and what it describes */
+    struct faasi_sig sig;
+    void (*symbol)(void);
+    void *library; /* from dlopen(), or NULL */
+    const faas_allocator *allocator;
+};
+
+/* What the cells that a function gave back had counted. Shared with its replacement. */
+struct faasi_tally {
+    uint32_t refs; /* Lock */
+    uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms, peak_bytes;
+    double used_byte_ns;
+    faas_histogram latency;
+};
+
+/* What a cell counts. One writer at a time, handed over by the seat's word; read by
+ * anybody, so that nothing is lost and nothing is locked. */
+struct faasi_counters {
+    _Atomic uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms,
+        peak_bytes;
+    _Atomic double used_byte_ns;
+};
+
+/* What a handler knows. */
+struct faas_context {
+    struct faasi_heap *heap;
+    struct faasi_gate *gate;
+    struct faasi_function *function;
+    struct faasi_instance *instance;
+    struct faas_context *parent; /* whose handler made this call, on this thread */
+    uint64_t deadline;           /* ticks */
+    faas_event *event;
+    faas_bytes output;
+    const char *message;
+    const faas_value *values; /* of faas_call(), checked */
+    faas_value *answer;
+    bool typed; /* called with values, be there any or none */
+    faas_id id;
+    faas_bytes tenant, trace;
+    uint32_t attempt;
+    uint32_t depth;
+};
+
+struct faasi_instance {
+    struct faasi_function *function;
+    void *state;
+    struct faasi_cell *cells; /* Lock: that point here */
+    uint32_t cell_count;      /* Lock */
+    bool ending;              /* Lock: closes when its last cell leaves */
+    bool made;                /* init succeeded: close is owed */
+    _Atomic uint64_t calls;   /* only counted when the function bounds them */
+    _Atomic uint64_t born;    /* ticks */
+    uint64_t declared_bytes;
+    _Atomic uint64_t heap_bytes;
+    struct faasi_block *heap;            /* of faas_instance_alloc() */
+    struct faasi_instance *next, **link; /* Lock: in the gate's list */
+};
+
+struct faasi_cell {
+    struct faasi_seat seat;
+    struct faasi_function *function;
+    struct faasi_instance *instance; /* its sitter's, or Lock */
+    struct faasi_heap *heap;
+    struct faasi_cell *sibling; /* Lock: of the same instance; or the next spare one */
+    uint64_t declared_bytes;    /* counted for the instance that is to be made */
+    uint32_t number;            /* no other cell of the runtime has it */
+    bool listed;                /* Lock: the instance counts it among its cells */
+    bool retired;               /* Lock: over the cap */
+    bool transit;               /* Lock: ODD while a provisioned instance is made */
+    _Alignas(FAASI_CACHELINE) struct faasi_counters counters;
+    _Alignas(FAASI_CACHELINE) struct faas_context context;
+    _Atomic uint64_t latency[FAAS_HISTOGRAM_BUCKETS];
+};
+
+static inline struct faasi_cell *faasi_cell_of(struct faasi_seat *seat)
+{
+    return (struct faasi_cell *)(void *)((char *)seat -
+                                         offsetof(struct faasi_cell, seat));
+}
+
+/* What a handle stands for: the head of a function and of an alias. */
+struct faasi_entry {
+    faas_fn fn;
+    faas_kind kind;
+    uint32_t version; /* of a version */
+    const char *name; /* terminated */
+    uint32_t name_size;
+};
+
+struct faasi_function {
+    struct faasi_entry entry; /* its name is the function's own copy */
+
+    /* Path. */
+    struct faasi_code *code;
+    faas_handler *handler;
+    void *user;
+    _Atomic uint64_t timeout_ticks;
+    _Atomic uint64_t heap_bytes;
+    _Atomic uint64_t memory_bytes;
+    atomic_bool
+        bounded; /* its instances end by age or number of calls: look at leaving */
+    struct faasi_seats seats;
+    _Atomic uint64_t throttles;
+    _Atomic uint32_t peak; /* most calls seen at once */
+
+    /* Policy that calls meet only off the warm path. */
+    _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns, invocation_max,
+        instance_bytes;
+    atomic_uint provisioned;
+    atomic_uint on_full;
+    uint32_t instance_concurrency;
+    uint32_t concurrency; /* Lock: as it was asked for; 0 follows the runtime */
+
+    /* Lock. */
+    struct faasi_tally *tally;
+    uint64_t cold_starts, init_errors, evictions, init_ns;
+    uint32_t instances; /* that exist, or are being made */
+    uint32_t starting;  /* of these, whose init runs */
+    bool dying;         /* no call begins; the last one to leave ends it */
+    bool orphan;        /* nobody waits for that: who finds it done buries it */
+    uint32_t pending;   /* dying: calls and inits that are still to end */
+    uint32_t holds;     /* instances that ended and are not closed yet; threads at work */
+    uint64_t pass;      /* of serving waiters: nothing to be had for this one's in it */
+    uint64_t retry_at;  /* ticks: a provisioned instance failed; not again before */
+    uint32_t versions;  /* Holds: the registry's lock. Published so far */
+    struct faasi_function *next, **link; /* in the gate's list of provisioned ones; then
+                                            in that of orphans to bury, by `next` */
+};
+
+static inline uint64_t faasi_read(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static inline void faasi_write(_Atomic uint64_t *value, uint64_t to)
+{
+    atomic_store_explicit(value, to, memory_order_relaxed);
+}
+
+/* For the one writer of a counter: no locked operation. */
+static inline void faasi_add(_Atomic uint64_t *value, uint64_t more)
+{
+    faasi_write(value, faasi_read(value) + more);
+}
+
+#endif /* FAASI_FUNCTION_H */

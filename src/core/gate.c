@@ -1,0 +1,842 @@
+/* SPDX-License-Identifier: MIT */
+/* gate.c - admission off the warm path. */
+#include "gate.h"
+
+#include "grace.h"
+#include "instance.h"
+#include "mem.h"
+
+/* A call that waits for a seat. On its thread's stack; in the queue while it waits. */
+struct faasi_waiter {
+    struct faasi_function *function;
+    struct faasi_cell *cell;
+    faas_status status;
+    bool done;
+    faasi_cond wake;
+    struct faasi_waiter *next, **link;
+};
+
+/* What became of an attempt to find a seat under the lock. */
+enum outcome { SEATED, FUNCTION_FULL, RUNTIME_FULL, MEMORY_FULL, IN_TRANSIT, NO_MEMORY };
+
+static _Thread_local uint64_t retry_after_ns;
+
+uint64_t faasi_gate_retry_after_ns(void)
+{
+    return retry_after_ns;
+}
+
+static void note_peak(struct faasi_function *f, uint32_t busy)
+{
+    uint32_t peak = atomic_load_explicit(&f->peak, memory_order_relaxed);
+
+    while (busy > peak && !atomic_compare_exchange_weak_explicit(&f->peak, &peak, busy,
+                                                                 memory_order_relaxed,
+                                                                 memory_order_relaxed))
+        continue;
+}
+
+static struct faasi_cell *first_cell(struct faasi_function *f)
+{
+    struct faasi_seat *seat = atomic_load_explicit(&f->seats.first, memory_order_acquire);
+
+    return seat == NULL ? NULL : faasi_cell_of(seat);
+}
+
+static struct faasi_cell *next_cell(struct faasi_cell *cell)
+{
+    struct faasi_seat *seat =
+        atomic_load_explicit(&cell->seat.next, memory_order_acquire);
+
+    return seat == NULL ? NULL : faasi_cell_of(seat);
+}
+
+/* ---- refusing ---- */
+
+/* Counts a throttle and works out when to come back: the mean run time of some cells, by
+ * the cap. */
+static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
+{
+    enum { CELLS = 8, LEAST_NS = 1000, UNKNOWN_NS = 1000000 };
+    uint64_t calls = 0, ticks = 0;
+    uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+    struct faasi_cell *cell = first_cell(f);
+
+    for (int i = 0; i < CELLS && cell != NULL; i++, cell = next_cell(cell)) {
+        calls += faasi_read(&cell->counters.calls);
+        ticks += faasi_read(&cell->counters.run_ticks);
+    }
+    retry_after_ns =
+        calls == 0 ? UNKNOWN_NS : faasi_ticks_to_ns(gate->clock, ticks / calls);
+    if (cap > 1 && cap < FAASI_PERMITS_MAX)
+        retry_after_ns /= cap;
+    if (retry_after_ns < LEAST_NS)
+        retry_after_ns = LEAST_NS;
+    atomic_fetch_add_explicit(&f->throttles, 1, memory_order_relaxed);
+    return FAAS_EBUSY;
+}
+
+/* ---- finding a seat ---- */
+
+/* A new cell, or one that another function gave back. Holds: lock. */
+static struct faasi_cell *cell_open(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_cell *cell = gate->spare_cells;
+
+    if (f->tally == NULL) {
+        f->tally = faasi_alloc_zeroed(gate->allocator, sizeof *f->tally);
+        if (f->tally == NULL)
+            return NULL;
+        f->tally->refs = 1;
+    }
+    if (cell != NULL) {
+        gate->spare_cells = cell->sibling;
+        cell->sibling = NULL;
+    } else {
+        cell = faasi_alloc_lines(gate->allocator, sizeof *cell);
+        if (cell == NULL)
+            return NULL;
+        cell->number = ++gate->cell_count;
+    }
+    cell->function = f;
+    cell->retired = false;
+    faasi_seat_set(&cell->seat, FAASI_COLD, 0, 0);
+    faasi_seats_append(&f->seats, &cell->seat);
+    f->seats.active++;
+    return cell;
+}
+
+/* A cell that has no permit: the idle one that was left last, else a cold one, made if
+ * the cap has room. NULL with `*outcome` otherwise. Holds: lock. */
+static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
+                                              struct faasi_function *f,
+                                              enum outcome *outcome)
+{
+    struct faasi_cell *idle = NULL, *cold = NULL, *retired = NULL;
+    bool transit = f->instance_concurrency > 1 && f->starting > 0;
+    uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+        unsigned state = faasi_word_state(word);
+
+        if (state == FAASI_IDLE && faasi_word_permit(word) == 0 &&
+            (idle == NULL ||
+             faasi_read(&cell->seat.left_ticks) > faasi_read(&idle->seat.left_ticks)))
+            idle = cell;
+        else if (state == FAASI_COLD && cold == NULL)
+            cold = cell;
+        else if (state == FAASI_ODD && cell->retired)
+            retired = cell;
+        else if (state == FAASI_ODD && cell->transit)
+            transit = true;
+    }
+    *outcome = transit ? IN_TRANSIT : FUNCTION_FULL;
+    if (idle != NULL)
+        return idle;
+    if (cold == NULL && f->seats.active < cap && retired != NULL) {
+        cold = retired;
+        cold->retired = false;
+        faasi_seat_set(&cold->seat, FAASI_COLD, 0, 0);
+        f->seats.active++;
+    } else if (cold == NULL && f->seats.active < cap) {
+        cold = cell_open(gate, f);
+        if (cold == NULL)
+            *outcome = NO_MEMORY;
+    }
+    /* With several calls to an instance, who comes while one is made waits for it. */
+    if (cold != NULL && f->instance_concurrency > 1 && f->starting > 0) {
+        *outcome = IN_TRANSIT;
+        return NULL;
+    }
+    return cold;
+}
+
+/* Makes a cell without a permit the caller's. Holds: lock. */
+static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    struct faasi_function *f = cell->function;
+    bool joined = cell->instance != NULL || faasi_instance_join(cell);
+    faas_status status;
+    uint32_t permit;
+
+    if (!joined && !faasi_instance_afford(gate, cell))
+        return MEMORY_FULL;
+    /* The permit before the seat: a seat that is BUSY for nothing would refuse others. */
+    permit = faasi_permits_take(&gate->permits, &cell->seat, &status);
+    if (permit == 0) {
+        if (!joined)
+            faasi_instance_refund(gate, cell);
+        else if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_COLD)
+            faasi_instance_detach(gate, cell);
+        return status == FAAS_ENOMEM ? NO_MEMORY : RUNTIME_FULL;
+    }
+    if (!joined) {
+        f->instances++;
+        f->starting++;
+    }
+    faasi_seat_set(&cell->seat, FAASI_BUSY, permit,
+                   gate->first != NULL ? FAASI_ATTENTION : 0);
+    return SEATED;
+}
+
+/* One attempt to find a seat. Holds: lock. */
+static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
+                              struct faasi_cell **cell)
+{
+    struct faasi_look look;
+    enum outcome outcome;
+
+    for (;;) {
+        bool full = faasi_seats_full(&f->seats, &look);
+
+        if (full)
+            return FUNCTION_FULL;
+        if (look.idle != NULL) {
+            if (!faasi_seat_take(look.idle, look.idle_word))
+                continue;
+            *cell = faasi_cell_of(look.idle);
+            if (gate->first != NULL)
+                (void)faasi_seat_attend(look.idle);
+            note_peak(f, look.busy + 1);
+            return SEATED;
+        }
+        *cell = cell_without_permit(gate, f, &outcome);
+        if (*cell != NULL) {
+            outcome = cell_seat(gate, *cell);
+            if (outcome == SEATED)
+                note_peak(f, look.busy + 1);
+            return outcome;
+        }
+        /* Neither room nor full: a seat was left meanwhile. */
+        if (outcome != FUNCTION_FULL)
+            return outcome;
+    }
+}
+
+/* Finds a seat, or makes sure that whoever could free one will come by: then the caller
+ * may sleep. Holds: lock. */
+static enum outcome find_seat_or_attend(struct faasi_gate *gate, struct faasi_function *f,
+                                        struct faasi_cell **cell)
+{
+    uint32_t asked_before = UINT32_MAX;
+
+    for (;;) {
+        enum outcome outcome = find_seat(gate, f, cell);
+
+        if (outcome == FUNCTION_FULL) {
+            if (faasi_seats_attend(&f->seats))
+                return outcome;
+        } else if (outcome == RUNTIME_FULL) {
+            if (faasi_permits_attend(&gate->permits, NULL))
+                return outcome;
+        } else if (outcome == MEMORY_FULL) {
+            /* Idle instances that may go have gone; ask all that are busy. */
+            uint32_t asked;
+
+            (void)faasi_permits_attend(&gate->permits, &asked);
+            if (asked == asked_before)
+                return outcome;
+            asked_before = asked;
+        } else {
+            return outcome;
+        }
+    }
+}
+
+/* ---- waiting ---- */
+
+static void waiter_leave(struct faasi_gate *gate, struct faasi_waiter *w)
+{
+    *w->link = w->next;
+    if (w->next != NULL)
+        w->next->link = w->link;
+    else
+        gate->last = w->link;
+    atomic_fetch_sub_explicit(&gate->waiting, 1, memory_order_relaxed);
+}
+
+/* Holds: lock. Takes `w` out of the queue. */
+static void waiter_answer(struct faasi_gate *gate, struct faasi_waiter *w,
+                          faas_status status)
+{
+    waiter_leave(gate, w);
+    w->status = status;
+    w->done = true;
+    faasi_wake_one(&w->wake);
+}
+
+void faasi_gate_serve(struct faasi_gate *gate)
+{
+    struct faasi_waiter *w = gate->first, *next;
+
+    gate->pass++;
+    for (; w != NULL; w = next) {
+        enum outcome outcome;
+
+        next = w->next;
+        if (w->function->pass == gate->pass)
+            continue;
+        outcome = find_seat_or_attend(gate, w->function, &w->cell);
+        if (outcome == SEATED || outcome == NO_MEMORY)
+            waiter_answer(gate, w, outcome == SEATED ? FAAS_OK : FAAS_ENOMEM);
+        else if (outcome == RUNTIME_FULL)
+            break;
+        else
+            w->function->pass = gate->pass;
+    }
+}
+
+static void visitor_leave(struct faasi_gate *gate)
+{
+    if (--gate->visitors == 0)
+        faasi_wake_all(&gate->changed);
+}
+
+/* Sleeps until somebody answers, or until `until`. Holds: lock. */
+static faas_status waiter_sleep(struct faasi_gate *gate, struct faasi_waiter *w,
+                                uint64_t until)
+{
+    while (!w->done) {
+        uint64_t now = faasi_ticks(gate->clock);
+
+        if (now >= until) {
+            waiter_leave(gate, w);
+            return FAAS_EBUSY;
+        }
+        if (gate->clock->source == FAASI_CLOCK_VIRTUAL || until == UINT64_MAX)
+            faasi_wait(&w->wake, &gate->lock);
+        else
+            faasi_wait_for(&w->wake, &gate->lock,
+                           faasi_ticks_to_ns(gate->clock, until - now) + 1);
+    }
+    return w->status;
+}
+
+/* Waits for a seat. Holds: lock; lets it go while it sleeps. */
+static faas_status wait_for_seat(struct faasi_gate *gate, struct faasi_function *f,
+                                 uint64_t until, struct faasi_cell **cell)
+{
+    struct faasi_waiter w = {.function = f};
+    faas_status status = faasi_cond_init(&w.wake);
+    enum outcome outcome;
+
+    if (status != FAAS_OK)
+        return status;
+    w.link = gate->last;
+    *gate->last = &w;
+    gate->last = &w.next;
+    atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_relaxed);
+    /* Only now: from here on seats are taken with attention. */
+    outcome = find_seat_or_attend(gate, f, &w.cell);
+    if (outcome == SEATED || outcome == NO_MEMORY) {
+        waiter_leave(gate, &w);
+        status = outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+    } else {
+        gate->visitors++;
+        status = waiter_sleep(gate, &w, until);
+        visitor_leave(gate);
+    }
+    faasi_cond_fini(&w.wake);
+    *cell = w.cell;
+    return status;
+}
+
+void faasi_gate_dismiss(struct faasi_gate *gate)
+{
+    while (gate->first != NULL)
+        waiter_answer(gate, gate->first, FAAS_ECLOSED);
+    while (gate->visitors != 0)
+        faasi_wait(&gate->changed, &gate->lock);
+}
+
+/* A virtual clock moved: those who wait for it look at it. */
+static void clock_moved(void *user)
+{
+    struct faasi_gate *gate = user;
+
+    faasi_lock(&gate->lock);
+    for (struct faasi_waiter *w = gate->first; w != NULL; w = w->next)
+        faasi_wake_one(&w->wake);
+    faasi_unlock(&gate->lock);
+}
+
+/* ---- entering ---- */
+
+static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *f,
+                                uint64_t deadline, struct faasi_cell **cell)
+{
+    bool waits =
+        atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT;
+    uint64_t until = deadline;
+    enum outcome outcome = find_seat(gate, f, cell);
+    faas_status status;
+
+    if (outcome == SEATED)
+        return FAAS_OK;
+    if (outcome == NO_MEMORY)
+        return FAAS_ENOMEM;
+    if (outcome != IN_TRANSIT) {
+        uint64_t wait = faasi_ns_to_ticks(gate->clock, faasi_read(&f->wait_ns));
+        uint64_t now = faasi_ticks(gate->clock);
+
+        if (!waits)
+            return refuse(gate, f);
+        if (faasi_ticks_after(now, wait) < until)
+            until = faasi_ticks_after(now, wait);
+    }
+    status = wait_for_seat(gate, f, until, cell);
+    return status == FAAS_EBUSY ? refuse(gate, f) : status;
+}
+
+faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
+                             uint64_t deadline, struct faasi_cell **cell)
+{
+    struct faasi_look look;
+    faas_status status;
+
+    if (atomic_load_explicit(&gate->closing, memory_order_relaxed)) {
+        faasi_read_leave();
+        return FAAS_ECLOSED;
+    }
+    /* Without the lock: a seat whose hint this thread does not have, or a refusal. */
+    if (faasi_seats_full(&f->seats, &look)) {
+        if (atomic_load_explicit(&f->on_full, memory_order_relaxed) != FAAS_FULL_WAIT) {
+            status = refuse(gate, f);
+            faasi_read_leave();
+            return status;
+        }
+    } else if (look.idle != NULL &&
+               atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
+               faasi_seat_take(look.idle, look.idle_word)) {
+        note_peak(f, look.busy + 1);
+        faasi_read_leave();
+        *cell = faasi_cell_of(look.idle);
+        return FAAS_OK;
+    }
+
+    faasi_lock(&gate->lock);
+    /* The lock keeps `f` from here on: it is freed only after it was dying under it. */
+    faasi_read_leave();
+    if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
+        status = FAAS_ECLOSED;
+    else if (f->dying)
+        status = FAAS_ENOENT;
+    else
+        status = enter_locked(gate, f, deadline, cell);
+    faasi_gate_unlock(gate);
+    return status;
+}
+
+bool faasi_gate_has_room(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_look look;
+
+    return !faasi_seats_full(&f->seats, &look) &&
+           (look.idle != NULL || !faasi_permits_full(&gate->permits));
+}
+
+/* ---- leaving ---- */
+
+/* One of what a dying function waits for has ended. Holds: lock. */
+void faasi_gate_progress(struct faasi_gate *gate, struct faasi_function *f)
+{
+    if (!f->dying || f->pending != 0 || f->holds != 0)
+        return;
+    if (f->orphan) {
+        f->orphan = false;
+        f->next = gate->orphans;
+        gate->orphans = f;
+    }
+    faasi_wake_all(&gate->changed);
+}
+
+static void cell_retire(struct faasi_cell *cell)
+{
+    cell->retired = true;
+    cell->function->seats.active--;
+}
+
+/* Holds: lock. */
+static void leave_locked(struct faasi_gate *gate, struct faasi_cell *cell,
+                         bool end_instance)
+{
+    struct faasi_function *f = cell->function;
+    uint32_t permit = faasi_word_permit(faasi_seat_word(&cell->seat));
+    bool over =
+        f->seats.active > atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+    bool end = f->dying || over || end_instance || cell->instance == NULL ||
+               cell->instance->ending;
+
+    if (end) {
+        if (cell->instance != NULL && end_instance)
+            faasi_instance_end(gate, cell->instance);
+        if (cell->instance != NULL)
+            faasi_instance_detach(gate, cell);
+        faasi_seat_set(&cell->seat, f->dying || over ? FAASI_ODD : FAASI_COLD, 0, 0);
+        if (over && !f->dying)
+            cell_retire(cell);
+        faasi_permits_give(&gate->permits, permit);
+    } else if (faasi_permits_over(&gate->permits)) {
+        faasi_seat_set(&cell->seat, FAASI_IDLE, 0, 0);
+        faasi_permits_give(&gate->permits, permit);
+    } else {
+        faasi_seat_set(&cell->seat, FAASI_IDLE, permit, 0);
+    }
+    if (f->dying) {
+        f->pending--;
+        faasi_gate_progress(gate, f);
+    }
+}
+
+void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell, bool end_instance)
+{
+    faasi_lock(&gate->lock);
+    leave_locked(gate, cell, end_instance);
+    faasi_gate_serve(gate);
+    faasi_gate_unlock(gate);
+}
+
+void faasi_gate_unlock(struct faasi_gate *gate)
+{
+    bool visitor = false;
+
+    for (;;) {
+        struct faasi_instance *doomed = gate->doomed;
+        struct faasi_function *orphan = gate->orphans;
+
+        if (doomed == NULL && orphan == NULL)
+            break;
+        gate->doomed = NULL;
+        if (orphan != NULL)
+            gate->orphans = orphan->next;
+        /* Once all is closed nothing else would keep the runtime from being freed. */
+        if (!visitor)
+            gate->visitors++;
+        visitor = true;
+        faasi_unlock(&gate->lock);
+        faasi_instances_close(gate, doomed);
+        if (orphan != NULL)
+            faasi_gate_bury(gate, orphan);
+        faasi_lock(&gate->lock);
+    }
+    if (visitor)
+        visitor_leave(gate);
+    faasi_unlock(&gate->lock);
+}
+
+/* ---- changes of a function ---- */
+
+struct faasi_cell *faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f)
+{
+    enum outcome outcome;
+    struct faasi_cell *cell = cell_without_permit(gate, f, &outcome);
+
+    if (cell == NULL || cell->instance != NULL || !faasi_instance_afford(gate, cell))
+        return NULL;
+    cell->transit = true;
+    faasi_seat_set(&cell->seat, FAASI_ODD, 0, 0);
+    f->instances++;
+    f->starting++;
+    return cell;
+}
+
+bool faasi_gate_settle(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    struct faasi_function *f = cell->function;
+    bool over =
+        f->seats.active > atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+
+    cell->transit = false;
+    if ((f->dying || over) && cell->instance != NULL)
+        faasi_instance_detach(gate, cell);
+    if (f->dying) {
+        f->pending--;
+        faasi_gate_progress(gate, f);
+        return false;
+    }
+    if (over)
+        cell_retire(cell);
+    else
+        faasi_seat_set(&cell->seat, cell->instance != NULL ? FAASI_IDLE : FAASI_COLD, 0,
+                       0);
+    faasi_gate_serve(gate);
+    return true;
+}
+
+/* Takes a seat out of use if nobody sits there. Returns whether it did; if not, its
+ * sitter was asked for attention, or it is in transit. Holds: lock. */
+static bool cell_clear(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    for (;;) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+
+        switch (faasi_word_state(word)) {
+        case FAASI_COLD:
+            faasi_seat_set(&cell->seat, FAASI_ODD, 0, 0);
+            return true;
+        case FAASI_IDLE:
+            if (!faasi_seat_seize(&cell->seat, word, FAASI_ODD))
+                continue;
+            if (faasi_word_permit(word) != 0)
+                faasi_permits_give(&gate->permits, faasi_word_permit(word));
+            faasi_instance_detach(gate, cell);
+            return true;
+        case FAASI_BUSY:
+            if (faasi_seat_attend(&cell->seat) != FAASI_BUSY)
+                continue;
+            return false;
+        default:
+            return false;
+        }
+    }
+}
+
+void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_waiter *next;
+
+    assert(!f->dying);
+    f->dying = true;
+    if (f->link != NULL) {
+        *f->link = f->next;
+        if (f->next != NULL)
+            f->next->link = f->link;
+        f->link = NULL;
+    }
+    for (struct faasi_waiter *w = gate->first; w != NULL; w = next) {
+        next = w->next;
+        if (w->function == f)
+            waiter_answer(gate, w, FAAS_ENOENT);
+    }
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
+        if (!cell_clear(gate, cell) && !cell->retired)
+            f->pending += faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY ||
+                          cell->transit;
+    faasi_gate_serve(gate);
+    faasi_gate_progress(gate, f);
+}
+
+void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f)
+{
+    uint32_t cap = f->concurrency == FAAS_OFF ? 0
+                   : f->concurrency == 0 || f->concurrency > FAASI_PERMITS_MAX
+                       ? FAASI_PERMITS_MAX
+                       : f->concurrency;
+
+    atomic_store_explicit(&f->seats.cap, cap, memory_order_release);
+    /* Cold seats first, then idle ones; those that are busy leave under the lock, and
+     * retire there. */
+    for (int pass = 0; pass < 2; pass++) {
+        for (struct faasi_cell *cell = first_cell(f);
+             cell != NULL && f->seats.active > cap; cell = next_cell(cell)) {
+            if (cell->retired || (pass == 0 && faasi_word_state(faasi_seat_word(
+                                                   &cell->seat)) != FAASI_COLD))
+                continue;
+            if (cell_clear(gate, cell))
+                cell_retire(cell);
+        }
+    }
+    faasi_gate_serve(gate);
+}
+
+/* ---- the end of a function ---- */
+
+/* Adds what a cell counted to the tally, and zeroes it. Holds: lock. */
+static void tally_fold(struct faasi_tally *tally, struct faasi_cell *cell)
+{
+    struct faasi_counters *c = &cell->counters;
+    uint64_t peak = faasi_read(&c->peak_bytes);
+
+    tally->calls += faasi_read(&c->calls);
+    tally->errors += faasi_read(&c->errors);
+    tally->timeouts += faasi_read(&c->timeouts);
+    tally->run_ticks += faasi_read(&c->run_ticks);
+    tally->wait_ticks += faasi_read(&c->wait_ticks);
+    tally->billed_kib_ms += faasi_read(&c->billed_kib_ms);
+    tally->used_byte_ns += atomic_load_explicit(&c->used_byte_ns, memory_order_relaxed);
+    if (peak > tally->peak_bytes)
+        tally->peak_bytes = peak;
+    for (unsigned i = 0; i < FAAS_HISTOGRAM_BUCKETS; i++)
+        tally->latency.count[i] += faasi_read(&cell->latency[i]);
+}
+
+static void cell_reset(struct faasi_cell *cell)
+{
+    struct faasi_counters *c = &cell->counters;
+    _Atomic uint64_t *counts[] = {
+        &c->calls,      &c->errors,        &c->timeouts,   &c->run_ticks,
+        &c->wait_ticks, &c->billed_kib_ms, &c->peak_bytes, &cell->seat.left_ticks};
+
+    for (size_t i = 0; i < FAASI_COUNT(counts); i++)
+        faasi_write(counts[i], 0);
+    atomic_store_explicit(&c->used_byte_ns, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < FAAS_HISTOGRAM_BUCKETS; i++)
+        faasi_write(&cell->latency[i], 0);
+}
+
+static bool function_is_done(const struct faasi_function *f)
+{
+    return f->pending == 0 && f->holds == 0;
+}
+
+void faasi_gate_drain(struct faasi_gate *gate, struct faasi_function *f)
+{
+    faasi_lock(&gate->lock);
+    while (!function_is_done(f))
+        faasi_wait(&gate->changed, &gate->lock);
+    faasi_unlock(&gate->lock);
+}
+
+void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_cell *next;
+
+    faasi_lock(&gate->lock);
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next) {
+        next = next_cell(cell);
+        tally_fold(f->tally, cell);
+        cell_reset(cell);
+        cell->function = NULL;
+        cell->sibling = gate->spare_cells;
+        gate->spare_cells = cell;
+    }
+    if (f->tally != NULL && --f->tally->refs == 0)
+        faasi_free(gate->allocator, f->tally, sizeof *f->tally);
+    faasi_unlock(&gate->lock);
+    faasi_code_release(f->code);
+    faasi_free(gate->allocator, (void *)(uintptr_t)f->entry.name, f->entry.name_size + 1);
+    faasi_free_lines(gate->allocator, f, sizeof *f);
+}
+
+void faasi_gate_bury(struct faasi_gate *gate, struct faasi_function *f)
+{
+    faasi_gate_drain(gate, f);
+    faasi_grace_wait(); // somebody may still look through its seats
+    faasi_gate_free(gate, f);
+}
+
+/* ---- numbers ---- */
+
+/* Counts the instance of a cell at the first of its cells. Holds: lock. A cell whose call
+ * is making one has none yet. */
+static void count_instance(faas_function_stats *stats, const struct faasi_cell *cell)
+{
+    const struct faasi_instance *instance = faasi_instance_listed(cell);
+
+    if (instance == NULL)
+        return;
+    if (instance->cells == cell) {
+        stats->instances++;
+        stats->instances_idle += faasi_instance_idle_since(instance) != UINT64_MAX;
+        stats->instance_bytes +=
+            instance->declared_bytes + faasi_read(&instance->heap_bytes);
+    }
+}
+
+void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
+                      faas_function_stats *stats, faas_histogram *latency)
+{
+    static const struct faasi_tally none;
+    const struct faasi_tally *tally = f->tally == NULL ? &none : f->tally;
+    uint64_t run_ticks = tally->run_ticks, wait_ticks = tally->wait_ticks;
+    uint64_t billed_kib_ms = tally->billed_kib_ms;
+    double used_byte_ns = tally->used_byte_ns;
+
+    stats->invocations = tally->calls;
+    stats->errors = tally->errors;
+    stats->timeouts = tally->timeouts;
+    stats->peak_bytes_max = tally->peak_bytes;
+    if (latency != NULL)
+        *latency = tally->latency;
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+        struct faasi_counters *c = &cell->counters;
+        uint64_t peak = faasi_read(&c->peak_bytes);
+
+        stats->invocations += faasi_read(&c->calls);
+        stats->errors += faasi_read(&c->errors);
+        stats->timeouts += faasi_read(&c->timeouts);
+        run_ticks += faasi_read(&c->run_ticks);
+        wait_ticks += faasi_read(&c->wait_ticks);
+        billed_kib_ms += faasi_read(&c->billed_kib_ms);
+        used_byte_ns += atomic_load_explicit(&c->used_byte_ns, memory_order_relaxed);
+        if (peak > stats->peak_bytes_max)
+            stats->peak_bytes_max = peak;
+        if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY)
+            stats->concurrency++;
+        count_instance(stats, cell);
+        if (latency != NULL)
+            for (unsigned i = 0; i < FAAS_HISTOGRAM_BUCKETS; i++)
+                latency->count[i] += faasi_read(&cell->latency[i]);
+    }
+    note_peak(f, stats->concurrency);
+    stats->throttles = faasi_read(&f->throttles);
+    stats->cold_starts = f->cold_starts;
+    stats->init_errors = f->init_errors;
+    stats->evictions = f->evictions;
+    stats->run_ns = faasi_ticks_to_ns(gate->clock, run_ticks);
+    stats->wait_ns = faasi_ticks_to_ns(gate->clock, wait_ticks);
+    stats->init_ns = f->init_ns;
+    stats->billed_gb_s = (double)billed_kib_ms / (1024.0 * 1024.0 * 1000.0);
+    stats->used_byte_s = used_byte_ns / 1e9;
+    stats->concurrency_peak = atomic_load_explicit(&f->peak, memory_order_relaxed);
+}
+
+/* ---- opening and closing ---- */
+
+faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_clock *clock,
+                            const faas_runtime_options *options)
+{
+    faas_status status;
+
+    gate->rt = rt;
+    gate->clock = clock == NULL ? faasi_clock_real() : clock;
+    gate->allocator = options->allocator;
+    gate->keepalive = options->keepalive;
+    gate->budget_bytes = options->memory_bytes;
+    gate->sweep_at = UINT64_MAX;
+    gate->last = &gate->first;
+    status = faasi_mutex_init(&gate->lock);
+    if (status != FAAS_OK)
+        return status;
+    status = faasi_cond_init(&gate->changed);
+    if (status != FAAS_OK)
+        goto fini_lock;
+    status = faasi_cond_init(&gate->sweep_sooner);
+    if (status != FAAS_OK)
+        goto fini_changed;
+    status =
+        faasi_permits_init(&gate->permits, options->concurrency_max, options->allocator);
+    if (status != FAAS_OK)
+        goto fini_sooner;
+    gate->listener.moved = clock_moved;
+    gate->listener.user = gate;
+    if (clock != NULL)
+        faasi_clock_listen(clock, &gate->listener);
+    return FAAS_OK;
+
+fini_sooner:
+    faasi_cond_fini(&gate->sweep_sooner);
+fini_changed:
+    faasi_cond_fini(&gate->changed);
+fini_lock:
+    faasi_mutex_fini(&gate->lock);
+    return status;
+}
+
+void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock)
+{
+    struct faasi_cell *cell;
+
+    if (clock != NULL)
+        faasi_clock_ignore(clock, &gate->listener);
+    assert(gate->instances == NULL && gate->first == NULL && gate->doomed == NULL);
+    while ((cell = gate->spare_cells) != NULL) {
+        gate->spare_cells = cell->sibling;
+        faasi_free_lines(gate->allocator, cell, sizeof *cell);
+    }
+    faasi_permits_fini(&gate->permits);
+    faasi_cond_fini(&gate->sweep_sooner);
+    faasi_cond_fini(&gate->changed);
+    faasi_mutex_fini(&gate->lock);
+}

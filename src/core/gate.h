@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* gate.h - who may come in: the slow path of admission, waiters, and changes of caps.
+ *
+ * A warm call takes its seat by a hint and leaves it without coming here. Everything else
+ * is done under one lock per runtime: finding a seat where the hint failed, permits,
+ * making and ending instances, waiting. Refusals alone take no lock, see seats.h.
+ *
+ * A waiter stands in one queue, first come first served. Before it sleeps every seat
+ * whose leaving could help it has been asked for attention, so the one that leaves comes
+ * here and serves the queue. Instances that ended are put on a list and closed after the
+ * lock is let go: no hook runs under it.
+ *
+ * Layer: 2 parts. Includes lower rooms and function.h, keepalive.h.
+ * Locks: `lock`, taken after the registry's, before none. Read sections may be entered
+ * before it; no grace period is waited for under it. */
+#ifndef FAASI_GATE_H
+#define FAASI_GATE_H
+
+#include "function.h"
+#include "keepalive.h"
+#include "sync.h"
+
+struct faasi_waiter;
+
+struct faasi_gate {
+    faasi_mutex lock;
+    faasi_cond changed; /* something that is dying got closer to its end; a clock moved */
+    faas_runtime *rt;
+    const faas_clock *clock;
+    const faas_allocator *allocator;
+    struct faasi_permits permits;
+    faas_keepalive keepalive;
+
+    struct faasi_waiter *first, **last; /* Lock */
+    _Atomic uint32_t waiting; /* whether the queue is not empty: take the lock */
+    uint64_t pass;
+    uint32_t
+        visitors; /* Lock: threads that will take the lock once more; closing waits */
+    atomic_bool closing;
+
+    struct faasi_instance *instances;   /* Lock */
+    struct faasi_function *provisioned; /* Lock: functions that keep instances ready */
+    struct faasi_instance *doomed;      /* Lock: to be closed by who lets the lock go */
+    struct faasi_function *orphans;     /* Lock: to be buried by who lets the lock go */
+    struct faasi_cell *spare_cells;     /* Lock */
+    uint32_t cell_count;                /* Lock: made so far */
+    _Atomic uint64_t held_bytes;        /* by instances */
+    uint64_t leaving_bytes;             /* Lock: of these, by doomed ones */
+    uint64_t budget_bytes;              /* Lock */
+    uint64_t
+        sweep_at; /* Lock: ticks when the housekeeper looks again; UINT64_MAX never */
+    faasi_cond sweep_sooner;
+    struct faasi_clock_listener listener;
+};
+
+faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_clock *clock,
+                            const faas_runtime_options *options);
+void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock);
+
+/* Finds a seat for a call of `f`: a warm one, or one whose instance is still to be made
+ * (cell->instance is NULL: call faasi_instance_start()). Called in a read section, which
+ * it leaves.
+ *
+ * @return FAAS_OK, and the cell is the caller's until faasi_gate_leave(); or
+ *         FAAS_ENOENT   `f` is dying: look its handle up again
+ *         FAAS_EBUSY, FAAS_ECLOSED, FAAS_ENOMEM
+ *
+ * Blocks until `deadline` (ticks) at most, if the function waits. */
+faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
+                             uint64_t deadline, struct faasi_cell **cell);
+
+/* Whether a call of `f` would be admitted now; changes nothing. In a read section. */
+bool faasi_gate_has_room(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Leaves a seat under the lock: always right, and needed when attention was asked for or
+ * the instance is to end. Runs close hooks. */
+void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell,
+                      bool end_instance);
+
+/* Begins the end of a function: no call enters any more, idle instances end. Holds: lock.
+ */
+void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Waits until nothing of a dying function is left; frees it, when nobody looks through
+ * its seats any more; both with a grace period between. Not in a read section, not under
+ * the lock. */
+void faasi_gate_drain(struct faasi_gate *gate, struct faasi_function *f);
+void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f);
+void faasi_gate_bury(struct faasi_gate *gate, struct faasi_function *f);
+
+/* One of what a dying function waits for has ended: tells who waits. Holds: lock. */
+void faasi_gate_progress(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Applies f->concurrency and the runtime's cap. Holds: lock. */
+void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Serves the waiters: something became free. Holds: lock. */
+void faasi_gate_serve(struct faasi_gate *gate);
+
+/* Lets the lock go and closes what was doomed under it. */
+void faasi_gate_unlock(struct faasi_gate *gate);
+
+/* Sends every waiter away and waits until nobody is here who would take the lock again.
+ * `closing` is set and every function was killed. Holds: lock; lets it go meanwhile. */
+void faasi_gate_dismiss(struct faasi_gate *gate);
+
+/* What faas_retry_after_ns() says to this thread. */
+uint64_t faasi_gate_retry_after_ns(void);
+
+/* A cell of `f` to make a provisioned instance in, ODD and in transit; NULL if there is
+ * no seat for it or no memory. Holds: lock. */
+struct faasi_cell *faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Ends the transit: IDLE if the instance was made and is wanted, COLD else. Returns false
+ * if the function is dying; then it may be gone once the lock is. Holds: lock. */
+bool faasi_gate_settle(struct faasi_gate *gate, struct faasi_cell *cell);
+
+/* Adds up what a function's cells count. Holds: lock. */
+void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
+                      faas_function_stats *stats, faas_histogram *latency);
+
+void faasi_code_release(struct faasi_code *code);
+
+#endif /* FAASI_GATE_H */

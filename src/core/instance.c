@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/* instance.c - cold starts, the warm cache and its budget, the end of instances. */
+#include "instance.h"
+
+#include "context.h"
+#include "mem.h"
+
+/* Memory of faas_instance_alloc(), freed whole when the instance closes. */
+struct faasi_block {
+    struct faasi_block *next;
+    size_t size;
+    unsigned char *free;
+    unsigned char *end;
+    unsigned char bytes[];
+};
+
+enum { BLOCK_BYTES = 16384 };
+
+/* How long a function whose provisioned instance failed is left alone. */
+#define RETRY_NS ((uint64_t)1000000000)
+
+/* ---- the heap of an instance ---- */
+
+void *faasi_instance_heap_alloc(struct faasi_instance *instance,
+                                const faas_allocator *allocator, _Atomic uint64_t *held,
+                                size_t size)
+{
+    struct faasi_block *block = instance->heap;
+    size_t rounded = faasi_round_up(size == 0 ? 1 : size, FAASI_ALIGN);
+    size_t want;
+
+    if (rounded < size || rounded > SIZE_MAX - sizeof *block)
+        return NULL;
+    if (block != NULL && rounded <= (size_t)(block->end - block->free)) {
+        block->free += rounded;
+        return block->free - rounded;
+    }
+    want = sizeof *block + rounded < BLOCK_BYTES ? BLOCK_BYTES : sizeof *block + rounded;
+    block = faasi_alloc_zeroed(allocator, want);
+    if (block == NULL)
+        return NULL;
+    block->next = instance->heap;
+    block->size = want;
+    block->free = block->bytes + rounded;
+    block->end = (unsigned char *)block + want;
+    instance->heap = block;
+    atomic_fetch_add_explicit(&instance->heap_bytes, want, memory_order_relaxed);
+    atomic_fetch_add_explicit(held, want, memory_order_relaxed);
+    return block->bytes;
+}
+
+static void instance_free(struct faasi_gate *gate, struct faasi_instance *instance)
+{
+    struct faasi_block *block;
+
+    while ((block = instance->heap) != NULL) {
+        instance->heap = block->next;
+        faasi_free(gate->allocator, block, block->size);
+    }
+    atomic_fetch_sub_explicit(&gate->held_bytes, faasi_read(&instance->heap_bytes),
+                              memory_order_relaxed);
+    faasi_free(gate->allocator, instance, sizeof *instance);
+}
+
+/* ---- memory ---- */
+
+/* What a new instance of `f` will take at least: what it declares. Its heap counts itself
+ * as it grows. */
+static uint64_t declared_bytes(struct faasi_function *f)
+{
+    return faasi_read(&f->instance_bytes) + sizeof(struct faasi_instance);
+}
+
+static uint64_t bytes_held(const struct faasi_gate *gate)
+{
+    return faasi_read(&gate->held_bytes) - gate->leaving_bytes;
+}
+
+static uint64_t idle_ticks(struct faasi_gate *gate, struct faasi_function *f)
+{
+    return faasi_ns_to_ticks(gate->clock, faasi_read(&f->idle_ns));
+}
+
+const struct faasi_instance *faasi_instance_listed(const struct faasi_cell *cell)
+{
+    return cell->listed ? cell->instance : NULL;
+}
+
+uint64_t faasi_instance_idle_since(const struct faasi_instance *instance)
+{
+    uint64_t since = faasi_read(&instance->born);
+
+    for (struct faasi_cell *cell = instance->cells; cell != NULL; cell = cell->sibling) {
+        uint64_t left = faasi_read(&cell->seat.left_ticks);
+
+        if (faasi_word_state(faasi_seat_word(&cell->seat)) != FAASI_IDLE)
+            return UINT64_MAX;
+        if (left > since)
+            since = left;
+    }
+    return since;
+}
+
+/* Ends an instance in which nothing runs: seizes all its seats, or gives back what it had
+ * seized when a call came first. Holds: lock. */
+static bool instance_end_idle(struct faasi_gate *gate, struct faasi_instance *instance)
+{
+    struct faasi_cell *cell, *next;
+    bool all = true;
+
+    for (cell = instance->cells; cell != NULL && all; cell = cell->sibling) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+
+        all = faasi_word_state(word) == FAASI_IDLE &&
+              faasi_seat_seize(&cell->seat, word, FAASI_ODD);
+        if (all && faasi_word_permit(word) != 0)
+            faasi_permits_give(&gate->permits, faasi_word_permit(word));
+    }
+    for (cell = instance->cells; cell != NULL; cell = next) {
+        next = cell->sibling;
+        if (faasi_word_state(faasi_seat_word(&cell->seat)) != FAASI_ODD)
+            continue;
+        if (all)
+            faasi_instance_detach(gate, cell);
+        faasi_seat_set(&cell->seat, all ? FAASI_COLD : FAASI_IDLE, 0, 0);
+    }
+    return all;
+}
+
+/* Whether it is one of those that its function keeps. Holds: lock. */
+static bool instance_is_kept(const struct faasi_instance *instance)
+{
+    const struct faasi_function *f = instance->function;
+
+    return f->instances <= atomic_load_explicit(&f->provisioned, memory_order_relaxed);
+}
+
+/* Ends the idle instance that the policy says. Holds: lock. */
+static bool evict_one(struct faasi_gate *gate)
+{
+    for (;;) {
+        struct faasi_instance *victim = NULL;
+        struct faasi_idle worst = {0, 0};
+        struct faasi_function *f;
+
+        for (struct faasi_instance *i = gate->instances; i != NULL; i = i->next) {
+            struct faasi_idle idle = {.since = faasi_instance_idle_since(i)};
+
+            if (idle.since == UINT64_MAX || i->ending || instance_is_kept(i))
+                continue;
+            idle.expires = faasi_ticks_after(idle.since, idle_ticks(gate, i->function));
+            if (victim == NULL ||
+                faasi_keepalive_before(gate->keepalive, &idle, &worst)) {
+                victim = i;
+                worst = idle;
+            }
+        }
+        if (victim == NULL)
+            return false;
+        f = victim->function;
+        if (instance_end_idle(gate, victim)) {
+            f->evictions++;
+            return true;
+        }
+    }
+}
+
+bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    uint64_t declared = declared_bytes(cell->function);
+    uint64_t need = faasi_ticks_after(declared, FAASI_HEAP_BYTES);
+
+    /* What leaves is freed before the new one's init runs, by this same thread. */
+    while (faasi_ticks_after(bytes_held(gate), need) > gate->budget_bytes)
+        if (need > gate->budget_bytes || !evict_one(gate))
+            return false;
+    atomic_fetch_add_explicit(&gate->held_bytes, declared, memory_order_relaxed);
+    cell->declared_bytes = declared;
+    return true;
+}
+
+void faasi_instance_refund(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    atomic_fetch_sub_explicit(&gate->held_bytes, cell->declared_bytes,
+                              memory_order_relaxed);
+}
+
+void faasi_instances_shrink(struct faasi_gate *gate)
+{
+    while (bytes_held(gate) > gate->budget_bytes && evict_one(gate))
+        continue;
+}
+
+/* ---- making ---- */
+
+/* Runs init in the cell's context, and says in words why it failed. */
+static faas_status run_init(struct faasi_gate *gate, struct faasi_cell *cell,
+                            struct faasi_instance *instance, uint64_t *init_ns)
+{
+    struct faasi_function *f = cell->function;
+    struct faas_context *ctx = &cell->context;
+    uint64_t limit = faasi_ns_to_ticks(gate->clock, faasi_read(&f->init_timeout_ns));
+    uint64_t started = faasi_ticks(gate->clock), took;
+    faas_status status = FAAS_OK;
+    int code;
+
+    *ctx = (struct faas_context){.heap = cell->heap,
+                                 .gate = gate,
+                                 .function = f,
+                                 .instance = instance,
+                                 .parent = faasi_context_current,
+                                 .deadline = faasi_ticks_after(started, limit),
+                                 .attempt = 1};
+    ctx->depth = ctx->parent == NULL ? 0 : ctx->parent->depth + 1;
+    faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
+    faasi_context_current = ctx;
+    code = f->code->init(ctx, &instance->state);
+    faasi_context_current = ctx->parent;
+    took = faasi_ticks_since(faasi_ticks(gate->clock), started);
+    *init_ns = faasi_ticks_to_ns(gate->clock, took);
+    instance->made = code == 0;
+    if (code != 0)
+        status = faasi_fail(FAAS_EINIT, "init of %s: code %d: %s", f->entry.name, code,
+                            ctx->message == NULL ? "it says no more" : ctx->message);
+    else if (took > limit)
+        status = faasi_fail(FAAS_EINIT, "init of %s: %llu ns, over its limit of %llu",
+                            f->entry.name, (unsigned long long)*init_ns,
+                            (unsigned long long)faasi_read(&f->init_timeout_ns));
+    faasi_heap_wipe(cell->heap);
+    return status;
+}
+
+static void run_close(struct faasi_instance *instance)
+{
+    struct faasi_code *code = instance->function->code;
+
+    if (instance->made && code->close != NULL)
+        code->close(instance->state, code->user);
+    instance->made = false;
+}
+
+/* Makes a new instance known. Holds: lock. */
+static void instance_list(struct faasi_gate *gate, struct faasi_cell *cell,
+                          struct faasi_instance *instance, uint64_t init_ns)
+{
+    struct faasi_function *f = cell->function;
+    uint64_t now = faasi_ticks(gate->clock);
+    uint64_t due = faasi_ticks_after(now, idle_ticks(gate, f));
+    uint64_t age =
+        faasi_ticks_after(now, faasi_ns_to_ticks(gate->clock, faasi_read(&f->age_ns)));
+
+    instance->cells = cell;
+    instance->cell_count = 1;
+    instance->next = gate->instances;
+    instance->link = &gate->instances;
+    if (instance->next != NULL)
+        instance->next->link = &instance->next;
+    gate->instances = instance;
+    cell->instance = instance;
+    cell->listed = true;
+    faasi_write(&instance->born, now);
+    f->cold_starts++;
+    f->init_ns += init_ns;
+    if (age < due)
+        due = age;
+    if (due < gate->sweep_at) {
+        gate->sweep_at = due;
+        faasi_wake_all(&gate->sweep_sooner);
+    }
+}
+
+static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *cell,
+                                  uint64_t *init_ns)
+{
+    struct faasi_function *f = cell->function;
+    struct faasi_instance *instance =
+        faasi_alloc_zeroed(gate->allocator, sizeof *instance);
+    faas_status status = FAAS_ENOMEM;
+
+    if (instance != NULL && cell->heap == NULL)
+        cell->heap = faasi_heap_open(gate->allocator, &gate->held_bytes);
+    if (cell->heap != NULL && instance != NULL) {
+        instance->function = f;
+        instance->declared_bytes = cell->declared_bytes;
+        status = FAAS_OK;
+        if (f->code->init != NULL)
+            status = run_init(gate, cell, instance, init_ns);
+        else
+            instance->made = true;
+        if (status != FAAS_OK)
+            run_close(instance);
+    }
+    faasi_lock(&gate->lock);
+    f->starting--;
+    if (status == FAAS_OK) {
+        instance_list(gate, cell, instance, *init_ns);
+    } else {
+        f->init_errors++;
+        f->instances--;
+        faasi_instance_refund(gate, cell);
+    }
+    faasi_gate_serve(gate);
+    faasi_gate_unlock(gate);
+    if (status != FAAS_OK) {
+        faasi_heap_close(cell->heap);
+        cell->heap = NULL;
+        if (instance != NULL)
+            instance_free(gate, instance);
+    }
+    return status;
+}
+
+faas_status faasi_instance_ready(struct faasi_gate *gate, struct faasi_cell *cell,
+                                 uint64_t *init_ns)
+{
+    if (cell->instance == NULL)
+        return instance_start(gate, cell, init_ns);
+    if (cell->heap == NULL)
+        cell->heap = faasi_heap_open(gate->allocator, &gate->held_bytes);
+    return cell->heap == NULL ? FAAS_ENOMEM : FAAS_OK;
+}
+
+bool faasi_instance_join(struct faasi_cell *cell)
+{
+    struct faasi_function *f = cell->function;
+    struct faasi_instance *fullest = NULL;
+
+    if (f->instance_concurrency == 1)
+        return false;
+    /* The fullest that has room: the others may then fall idle. */
+    for (struct faasi_seat *seat =
+             atomic_load_explicit(&f->seats.first, memory_order_acquire);
+         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
+        struct faasi_cell *other = faasi_cell_of(seat);
+        struct faasi_instance *i = other->listed ? other->instance : NULL;
+
+        if (i != NULL && !i->ending && i->cell_count < f->instance_concurrency &&
+            (fullest == NULL || i->cell_count > fullest->cell_count))
+            fullest = i;
+    }
+    if (fullest == NULL)
+        return false;
+    cell->instance = fullest;
+    cell->listed = true;
+    cell->sibling = fullest->cells;
+    fullest->cells = cell;
+    fullest->cell_count++;
+    return true;
+}
+
+/* ---- ending ---- */
+
+void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell)
+{
+    struct faasi_instance *instance = cell->instance;
+    struct faasi_cell **at = &instance->cells;
+
+    while (*at != cell)
+        at = &(*at)->sibling;
+    *at = cell->sibling;
+    cell->sibling = NULL;
+    cell->instance = NULL;
+    cell->listed = false;
+    faasi_heap_close(cell->heap);
+    cell->heap = NULL;
+    if (--instance->cell_count != 0)
+        return;
+    *instance->link = instance->next;
+    if (instance->next != NULL)
+        instance->next->link = instance->link;
+    instance->next = gate->doomed;
+    gate->doomed = instance;
+    gate->leaving_bytes += instance->declared_bytes + faasi_read(&instance->heap_bytes);
+    instance->function->instances--;
+    instance->function->holds++;
+}
+
+void faasi_instance_end(struct faasi_gate *gate, struct faasi_instance *instance)
+{
+    struct faasi_cell *cell, *next;
+
+    instance->ending = true;
+    for (cell = instance->cells; cell != NULL; cell = next) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+
+        next = cell->sibling;
+        /* One that is busy sees `ending` when it leaves, if it was asked to look. */
+        while (faasi_word_state(word) == FAASI_IDLE) {
+            if (faasi_seat_seize(&cell->seat, word, FAASI_ODD)) {
+                if (faasi_word_permit(word) != 0)
+                    faasi_permits_give(&gate->permits, faasi_word_permit(word));
+                faasi_instance_detach(gate, cell);
+                faasi_seat_set(&cell->seat, FAASI_COLD, 0, 0);
+                break;
+            }
+            word = faasi_seat_word(&cell->seat);
+        }
+        if (faasi_word_state(word) == FAASI_BUSY)
+            (void)faasi_seat_attend(&cell->seat);
+    }
+}
+
+void faasi_instances_close(struct faasi_gate *gate, struct faasi_instance *doomed)
+{
+    while (doomed != NULL) {
+        struct faasi_instance *instance = doomed;
+        struct faasi_function *f = instance->function;
+        uint64_t declared = instance->declared_bytes;
+        uint64_t leaving = declared + faasi_read(&instance->heap_bytes);
+
+        doomed = instance->next;
+        run_close(instance);
+        instance_free(gate, instance);
+        faasi_lock(&gate->lock);
+        gate->leaving_bytes -= leaving;
+        atomic_fetch_sub_explicit(&gate->held_bytes, declared, memory_order_relaxed);
+        f->holds--;
+        faasi_gate_progress(gate, f);
+        faasi_gate_serve(gate);
+        faasi_unlock(&gate->lock); // what was doomed meanwhile is our caller's to see
+    }
+}
+
+/* ---- due ---- */
+
+static bool lacks_provisioned(const struct faasi_function *f)
+{
+    return f->instances < atomic_load_explicit(&f->provisioned, memory_order_relaxed);
+}
+
+uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
+{
+    uint64_t soonest = UINT64_MAX;
+    struct faasi_instance *next;
+
+    for (struct faasi_instance *i = gate->instances; i != NULL; i = next) {
+        struct faasi_function *f = i->function;
+        uint64_t since = faasi_instance_idle_since(i);
+        uint64_t age = faasi_ticks_after(
+            faasi_read(&i->born), faasi_ns_to_ticks(gate->clock, faasi_read(&f->age_ns)));
+        uint64_t due = UINT64_MAX;
+
+        next = i->next;
+        /* A busy one's age is looked at when its call leaves. */
+        if (since == UINT64_MAX)
+            due = faasi_ticks_after(now, idle_ticks(gate, f));
+        else if (!instance_is_kept(i))
+            due = faasi_ticks_after(since, idle_ticks(gate, f));
+        if (since != UINT64_MAX && age < due)
+            due = age;
+        if (due <= now && instance_end_idle(gate, i))
+            continue;
+        if (due <= now) // a call came between
+            due = faasi_ticks_after(now, 1);
+        if (due < soonest)
+            soonest = due;
+    }
+    for (struct faasi_function *f = gate->provisioned; f != NULL; f = f->next)
+        if (lacks_provisioned(f) && f->retry_at < soonest)
+            soonest = f->retry_at;
+    return soonest;
+}
+
+/* A cell to make a provisioned instance in: of `only`, or of any function that did not
+ * fail lately. Holds: lock. */
+static struct faasi_cell *find_missing(struct faasi_gate *gate,
+                                       struct faasi_function *only)
+{
+    uint64_t now = faasi_ticks(gate->clock);
+    struct faasi_cell *cell = NULL;
+
+    if (only != NULL)
+        return !only->dying && lacks_provisioned(only) ? faasi_gate_reserve(gate, only)
+                                                       : NULL;
+    for (struct faasi_function *f = gate->provisioned; f != NULL && cell == NULL;
+         f = f->next)
+        if (lacks_provisioned(f) && f->retry_at <= now) {
+            /* No seat or no memory for it: not a reason to come back at once. */
+            cell = faasi_gate_reserve(gate, f);
+            if (cell == NULL)
+                f->retry_at =
+                    faasi_ticks_after(now, faasi_ns_to_ticks(gate->clock, RETRY_NS));
+        }
+    return cell;
+}
+
+faas_status faasi_instances_provision(struct faasi_gate *gate,
+                                      struct faasi_function *only)
+{
+    faas_status first = FAAS_OK;
+    struct faasi_cell *cell;
+
+    faasi_lock(&gate->lock);
+    while ((cell = find_missing(gate, only)) != NULL) {
+        struct faasi_function *f = cell->function;
+        uint64_t init_ns = 0;
+        faas_status status;
+
+        faasi_gate_unlock(gate);
+        status = faasi_instance_ready(gate, cell, &init_ns);
+        faasi_lock(&gate->lock);
+        if (first == FAAS_OK)
+            first = status;
+        /* `f` may be gone once the lock is, if it is dying. */
+        if (!faasi_gate_settle(gate, cell) && only != NULL)
+            break;
+        if (status == FAAS_OK || f->dying)
+            continue;
+        if (only != NULL)
+            break;
+        f->retry_at = faasi_ticks_after(faasi_ticks(gate->clock),
+                                        faasi_ns_to_ticks(gate->clock, RETRY_NS));
+    }
+    faasi_gate_unlock(gate);
+    return first;
+}

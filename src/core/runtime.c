@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* runtime.c - opening and closing, in their order; the housekeeper.
+ *
+ * Layer: 4 runtime. */
+#include "bus.h"
+#include "functions.h"
+#include "mem.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { DEPTH_DEFAULT = 32, DEPTH_MOST = 1024, CONCURRENCY_DEFAULT = 1000 };
+
+/* Runtimes of this process are told apart by number, which is in every handle: it is
+ * never used again, so neither is a handle. */
+static _Atomic uint64_t runtimes_opened;
+
+static uint64_t quarter_of_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    if (pages <= 0 || size <= 0)
+        return (uint64_t)1 << 30;
+    return (uint64_t)pages * (uint64_t)size / 4;
+}
+
+/* Spreads a seed over 64 bits. Source: SplitMix64's finisher, Steele et al. 2014. */
+static uint64_t seed_mix(uint64_t seed)
+{
+    seed += 0x9e3779b97f4a7c15u;
+    seed = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
+    seed = (seed ^ seed >> 27) * 0x94d049bb133111ebu;
+    return seed ^ seed >> 31;
+}
+
+static faas_status seed_resolve(uint64_t *seed)
+{
+    if (*seed == 0 && getrandom(seed, sizeof *seed, 0) != sizeof *seed)
+        return faasi_fail(FAAS_ESYSTEM, "no random number for request ids");
+    return FAAS_OK;
+}
+
+static faas_status options_resolve(faas_runtime_options *known,
+                                   const faas_runtime_options *options)
+{
+    faas_status status =
+        faasi_options_import(known, sizeof *known, options, "runtime options");
+
+    if (status != FAAS_OK)
+        return status;
+    if (known->concurrency_max == 0)
+        known->concurrency_max = CONCURRENCY_DEFAULT;
+    if (known->concurrency_max == FAAS_UNLIMITED)
+        known->concurrency_max = FAASI_PERMITS_MAX;
+    if (known->concurrency_max == FAAS_OFF)
+        known->concurrency_max = 0;
+    if (known->concurrency_max > FAASI_PERMITS_MAX)
+        return faasi_fail(FAAS_EINVAL, "concurrency_max: %u is over %d",
+                          known->concurrency_max, FAASI_PERMITS_MAX);
+    if (known->depth_max == 0)
+        known->depth_max = DEPTH_DEFAULT;
+    if (known->depth_max > DEPTH_MOST)
+        return faasi_fail(FAAS_EINVAL, "depth_max: %u is over %d", known->depth_max,
+                          DEPTH_MOST);
+    if (known->keepalive < FAAS_KEEPALIVE_DEFAULT ||
+        known->keepalive > FAAS_KEEPALIVE_TTL)
+        return faasi_fail(FAAS_EINVAL, "keepalive: %d is unknown", (int)known->keepalive);
+    if (known->housekeeping < FAAS_HOUSEKEEPING_DEFAULT ||
+        known->housekeeping > FAAS_HOUSEKEEPING_HOST)
+        return faasi_fail(FAAS_EINVAL, "housekeeping: %d is unknown",
+                          (int)known->housekeeping);
+    if (known->housekeeping == FAAS_HOUSEKEEPING_THREAD && known->clock != NULL)
+        return faasi_fail(FAAS_EINVAL,
+                          "housekeeping: a thread cannot wait for a clock that "
+                          "is moved by hand");
+    if (known->housekeeping == FAAS_HOUSEKEEPING_DEFAULT)
+        known->housekeeping =
+            known->clock == NULL ? FAAS_HOUSEKEEPING_THREAD : FAAS_HOUSEKEEPING_HOST;
+    if (known->memory_bytes == 0)
+        known->memory_bytes = quarter_of_memory();
+    known->allocator = faasi_allocator_or_default(known->allocator);
+    return seed_resolve(&known->seed);
+}
+
+/* ---- housekeeping ---- */
+
+/* Does what is due and says, in ticks, when to look again. */
+static uint64_t sweep(faas_runtime *rt)
+{
+    struct faasi_gate *gate = &rt->gate;
+    uint64_t next;
+
+    faasi_lock(&gate->lock);
+    (void)faasi_instances_sweep(gate, faasi_ticks(gate->clock));
+    faasi_gate_serve(gate);
+    faasi_gate_unlock(gate);
+    (void)faasi_instances_provision(gate, NULL);
+    faasi_lock(&gate->lock);
+    next = faasi_instances_sweep(gate, faasi_ticks(gate->clock));
+    faasi_gate_serve(gate);
+    gate->sweep_at = next;
+    faasi_gate_unlock(gate);
+    return next;
+}
+
+void faas_runtime_sweep(faas_runtime *rt, uint64_t *next_ns)
+{
+    uint64_t next;
+
+    if (next_ns != NULL)
+        *next_ns = FAAS_FOREVER;
+    if (faasi_visit(rt) != FAAS_OK)
+        return;
+    next = sweep(rt);
+    if (next_ns != NULL)
+        *next_ns = faasi_instant_ns(rt->gate.clock, next);
+    faasi_unvisit(rt);
+}
+
+static void *housekeep(void *user)
+{
+    faas_runtime *rt = user;
+    struct faasi_gate *gate = &rt->gate;
+
+    faasi_lock(&gate->lock);
+    while (!rt->stop_housekeeper) {
+        uint64_t now = faasi_ticks(gate->clock);
+
+        if (now >= gate->sweep_at) {
+            faasi_unlock(&gate->lock);
+            (void)sweep(rt);
+            faasi_lock(&gate->lock);
+        } else if (gate->sweep_at == UINT64_MAX) {
+            faasi_wait(&gate->sweep_sooner, &gate->lock);
+        } else {
+            faasi_wait_for(&gate->sweep_sooner, &gate->lock,
+                           faasi_ticks_to_ns(gate->clock, gate->sweep_at - now) + 1);
+        }
+    }
+    faasi_unlock(&gate->lock);
+    return NULL;
+}
+
+static faas_status housekeeper_start(faas_runtime *rt)
+{
+    int error = pthread_create(&rt->housekeeper, NULL, housekeep, rt);
+
+    rt->has_housekeeper = error == 0;
+    return error == 0
+               ? FAAS_OK
+               : faasi_fail(FAAS_ESYSTEM, "no housekeeping thread: error %d", error);
+}
+
+static void housekeeper_stop(faas_runtime *rt)
+{
+    if (!rt->has_housekeeper)
+        return;
+    faasi_lock(&rt->gate.lock);
+    rt->stop_housekeeper = true;
+    faasi_wake_all(&rt->gate.sweep_sooner);
+    faasi_unlock(&rt->gate.lock);
+    (void)pthread_join(rt->housekeeper, NULL);
+    rt->has_housekeeper = false;
+}
+
+/* ---- opening and closing ---- */
+
+faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *options)
+{
+    faas_runtime_options known = FAAS_RUNTIME_OPTIONS_INIT;
+    faas_runtime *rt;
+    faas_status status;
+
+    *out = NULL;
+    status = options_resolve(&known, options);
+    if (status != FAAS_OK)
+        return status;
+    faasi_grace_start();
+    rt = faasi_alloc_lines(known.allocator, sizeof *rt);
+    if (rt == NULL)
+        return faasi_fail(FAAS_ENOMEM, "runtime: no %zu bytes", sizeof *rt);
+    rt->id = atomic_fetch_add_explicit(&runtimes_opened, 1, memory_order_relaxed) + 1;
+    rt->id_high = seed_mix(known.seed);
+    rt->depth_max = known.depth_max;
+    rt->report = known.report;
+    rt->report_user = known.report_user;
+    rt->clock = known.clock;
+    rt->allocator = known.allocator;
+
+    status = faasi_gate_init(&rt->gate, rt, known.clock, &known);
+    if (status != FAAS_OK)
+        goto free_runtime;
+    status = faasi_registry_init(&rt->registry, rt->id, rt->allocator);
+    if (status != FAAS_OK)
+        goto fini_gate;
+    status = faasi_bus_init(&rt->bus, rt->allocator);
+    if (status != FAAS_OK)
+        goto fini_registry;
+    /* Last, because it uses everything above as soon as it runs. */
+    if (known.housekeeping == FAAS_HOUSEKEEPING_THREAD)
+        status = housekeeper_start(rt);
+    if (status != FAAS_OK)
+        goto fini_bus;
+    *out = rt;
+    return FAAS_OK;
+
+fini_bus:
+    faasi_bus_fini(&rt->bus, rt->allocator);
+fini_registry:
+    faasi_registry_fini(&rt->registry);
+fini_gate:
+    faasi_gate_fini(&rt->gate, rt->clock);
+free_runtime:
+    faasi_free_lines(known.allocator, rt, sizeof *rt);
+    return status;
+}
+
+/* Whether a handler or hook of this runtime runs on this thread. */
+static bool inside(const faas_runtime *rt)
+{
+    const struct faas_context *ctx = faasi_context_current;
+
+    while (ctx != NULL && ctx->gate != &rt->gate)
+        ctx = ctx->parent;
+    return ctx != NULL;
+}
+
+faas_status faas_runtime_close(faas_runtime *rt)
+{
+    if (rt == NULL)
+        return FAAS_OK;
+    if (inside(rt))
+        return faasi_fail(FAAS_EPERM, "a handler cannot close the runtime it runs in");
+    if (atomic_exchange_explicit(&rt->gate.closing, true, memory_order_seq_cst))
+        return faasi_fail(FAAS_ECLOSED, "another thread is closing it");
+    /* From here on whoever comes is refused; who came before is found by the lock, as a
+     * call, a waiter or a visitor. */
+    faasi_grace_wait();
+    housekeeper_stop(rt);
+    faasi_functions_end(rt);
+    faasi_lock(&rt->gate.lock);
+    faasi_gate_dismiss(&rt->gate);
+    faasi_unlock(&rt->gate.lock);
+    faasi_bus_quiet(&rt->bus);
+    faasi_grace_wait();
+    faasi_bus_fini(&rt->bus, rt->allocator);
+    faasi_functions_free(rt);
+    faasi_registry_fini(&rt->registry);
+    faasi_gate_fini(&rt->gate, rt->clock);
+    faasi_free_lines(rt->allocator, rt, sizeof *rt);
+    return FAAS_OK;
+}
+
+/* ---- changes ---- */
+
+faas_status faas_runtime_limit(faas_runtime *rt, uint32_t concurrency_max)
+{
+    if (concurrency_max == FAAS_UNLIMITED)
+        concurrency_max = FAASI_PERMITS_MAX;
+    if (concurrency_max == FAAS_OFF)
+        concurrency_max = 0;
+    if (concurrency_max > FAASI_PERMITS_MAX)
+        return faasi_fail(FAAS_EINVAL, "concurrency_max: %u is over %d", concurrency_max,
+                          FAASI_PERMITS_MAX);
+    if (faasi_visit(rt) != FAAS_OK)
+        return FAAS_ECLOSED;
+    faasi_lock(&rt->gate.lock);
+    faasi_permits_resize(&rt->gate.permits, concurrency_max);
+    faasi_gate_serve(&rt->gate);
+    faasi_gate_unlock(&rt->gate);
+    faasi_unvisit(rt);
+    return FAAS_OK;
+}
+
+void faas_runtime_budget(faas_runtime *rt, uint64_t memory_bytes)
+{
+    if (faasi_visit(rt) != FAAS_OK)
+        return;
+    faasi_lock(&rt->gate.lock);
+    rt->gate.budget_bytes = memory_bytes == 0 ? quarter_of_memory() : memory_bytes;
+    faasi_instances_shrink(&rt->gate);
+    faasi_gate_serve(&rt->gate);
+    faasi_gate_unlock(&rt->gate);
+    faasi_unvisit(rt);
+}
+
+uint64_t faas_runtime_now(const faas_runtime *rt)
+{
+    return faasi_instant_ns(rt->gate.clock, faasi_ticks(rt->gate.clock));
+}
