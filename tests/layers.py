@@ -16,12 +16,12 @@ LAYERS = [
     # 0: the vocabulary, memory, time, threads
     "base status mem clock sync atomics grace",
     # 1: structures, each usable alone
-    "utf8 fold text hash names ring heap sig sigcall event histogram json pattern ruleset",
+    "utf8 fold text hash names heap seats sig sigcall event histogram json pattern ruleset "
+    "transform",
     # 2: parts of a runtime
-    "function context registry seats gate keepalive instance meter symbol admission timer "
-    "pool",
+    "function context registry alias code gate keepalive instance",
     # 3: the path of an invocation
-    "state invoke async batch bus",
+    "state invoke functions symbol bus",
     # 4: the whole
     "describe runtime",
 ]

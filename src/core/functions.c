@@ -596,8 +596,7 @@ faas_status faas_function_find(faas_runtime *rt, faas_bytes name, faas_fn *fn)
 /* ---- versions ---- */
 
 /* The policy of a function as a descriptor. Holds: the gate's lock. */
-void faasi_function_policy(struct faasi_gate *gate, const struct faasi_function *f,
-                           faas_function *policy)
+void faasi_function_policy(const struct faasi_function *f, faas_function *policy)
 {
     static const faas_function none = {.size = sizeof none};
 
@@ -633,7 +632,7 @@ static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code 
         *code = f->code;
         atomic_fetch_add_explicit(&f->code->refs, 1, memory_order_relaxed);
         faasi_lock(&rt->gate.lock);
-        faasi_function_policy(&rt->gate, f, policy);
+        faasi_function_policy(f, policy);
         faasi_unlock(&rt->gate.lock);
     }
     faasi_unlock(&rt->registry.lock);

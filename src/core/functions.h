@@ -26,8 +26,7 @@ faas_status faasi_function_register(faas_runtime *rt, const faas_function *funct
                                     struct faasi_code *code, faas_fn *fn);
 
 /* The policy of a function as a descriptor. Holds: the gate's lock. */
-void faasi_function_policy(struct faasi_gate *gate, const struct faasi_function *f,
-                           faas_function *policy);
+void faasi_function_policy(const struct faasi_function *f, faas_function *policy);
 
 /* The runtime closes: ends every function, and waits until its calls have. */
 void faasi_functions_end(faas_runtime *rt);
