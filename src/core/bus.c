@@ -472,7 +472,7 @@ faas_status faas_publish_json(faas_runtime *rt, const char *source, const char *
 {
     static const faas_delivery none;
     char text[FAAS_ID_TEXT_SIZE];
-    faas_id id = {rt->id_high, 0};
+    faas_id id = {rt->gate.id_high, 0};
     faas_event *event;
     faas_status status;
 

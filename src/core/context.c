@@ -9,6 +9,18 @@
 
 _Thread_local struct faas_context *faasi_context_current;
 
+/* An own one has a seat's number and version, which no other call of this runtime has. */
+faas_id faasi_context_id(const struct faas_context *ctx)
+{
+    const struct faasi_cell *cell =
+        (const struct faasi_cell *)(const void *)((const char *)ctx -
+                                                  offsetof(struct faasi_cell, context));
+    faas_id id = {ctx->gate->id_high,
+                  (uint64_t)cell->number << 40 | ctx->busy >> FAASI_VERSION_SHIFT};
+
+    return ctx->id == NULL ? id : *ctx->id;
+}
+
 faas_runtime *faas_context_runtime(const faas_context *ctx)
 {
     return ctx->gate->rt;
@@ -26,7 +38,9 @@ const char *faas_context_name(const faas_context *ctx)
 
 faas_id faas_request_id(const faas_context *ctx)
 {
-    return ctx->id;
+    static const faas_id none;
+
+    return ctx->request == NULL ? none : faasi_context_id(ctx);
 }
 
 uint64_t faas_deadline_ns(const faas_context *ctx)
@@ -59,29 +73,45 @@ void *faas_user(const faas_context *ctx)
     return ctx->function->user;
 }
 
+/* The options that a call was made with, or NULL. */
+static const faas_invoke_options *options_of(const faas_context *ctx)
+{
+    return ctx->request == NULL ? NULL : ctx->request->options;
+}
+
 uint32_t faas_attempt(const faas_context *ctx)
 {
-    return ctx->attempt;
+    const faas_invoke_options *options = options_of(ctx);
+
+    return options == NULL || options->attempt == 0 ? 1 : options->attempt;
 }
 
 faas_bytes faas_tenant(const faas_context *ctx)
 {
-    return ctx->tenant;
+    const faas_invoke_options *options = options_of(ctx);
+
+    return options == NULL ? faas_bytes_of(NULL, 0) : options->tenant;
 }
 
 faas_bytes faas_trace(const faas_context *ctx)
 {
-    return ctx->trace;
+    for (; ctx != NULL; ctx = ctx->parent) {
+        const faas_invoke_options *options = options_of(ctx);
+
+        if (options != NULL && options->trace.data != NULL)
+            return options->trace;
+    }
+    return faas_bytes_of(NULL, 0);
 }
 
 faas_event *faas_context_event(const faas_context *ctx)
 {
-    return ctx->event;
+    return ctx->request == NULL ? NULL : ctx->request->event;
 }
 
-void *faas_alloc(faas_context *ctx, size_t size)
+void *faas_alloc_slow(faas_context *ctx, size_t size)
 {
-    return faasi_heap_alloc(ctx->heap, size);
+    return faasi_heap_alloc_slow(ctx->heap, size);
 }
 
 void *faas_instance_alloc(faas_context *ctx, size_t size)

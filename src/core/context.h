@@ -11,4 +11,7 @@
 /* The innermost handler or init hook on this thread, or NULL. */
 extern _Thread_local struct faas_context *faasi_context_current;
 
+/* The id of the invocation that a context is of; not in init. */
+faas_id faasi_context_id(const struct faas_context *ctx);
+
 #endif /* FAASI_CONTEXT_H */

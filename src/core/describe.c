@@ -80,7 +80,7 @@ static void info_fill(faas_runtime *rt, const struct faasi_entry *entry,
     if (f->code->typed)
         (void)faasi_sig_print(&f->code->sig, info->signature);
     faasi_lock(&rt->gate.lock);
-    faasi_function_policy(&rt->gate, f, &info->policy);
+    faasi_function_policy(f, &info->policy);
     faasi_unlock(&rt->gate.lock);
 }
 

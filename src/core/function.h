@@ -54,23 +54,34 @@ struct faasi_counters {
     _Atomic double used_byte_ns;
 };
 
-/* What a handler knows. */
+/* What is asked for. On the caller's stack; everything in it is borrowed until the call
+ * returns. */
+struct faasi_request {
+    faas_fn fn;
+    faas_bytes input;
+    uint64_t limit_ns;                  /* 0: the function's */
+    const faas_invoke_options *options; /* imported; or NULL */
+    faas_event *event;
+    const faas_value *values; /* of faas_call(), which has `typed` set */
+    size_t value_count;
+    faas_value *answer;
+    bool typed;
+};
+
+/* What a handler knows. The first four stay as they are from call to call, so a warm call
+ * writes few words; what can be looked up in the request is. */
 struct faas_context {
-    struct faasi_heap *heap;
+    struct faasi_heap *heap; /* first: faas_alloc() finds it there */
     struct faasi_gate *gate;
     struct faasi_function *function;
     struct faasi_instance *instance;
+    const struct faasi_request *request; /* NULL in init */
     struct faas_context *parent; /* whose handler made this call, on this thread */
     uint64_t deadline;           /* ticks */
-    faas_event *event;
+    const faas_id *id;           /* given, or needed early; NULL: of the seat */
+    uint64_t busy;               /* the seat's word meanwhile */
     faas_bytes output;
     const char *message;
-    const faas_value *values; /* of faas_call(), checked */
-    faas_value *answer;
-    bool typed; /* called with values, be there any or none */
-    faas_id id;
-    faas_bytes tenant, trace;
-    uint32_t attempt;
     uint32_t depth;
 };
 
@@ -137,8 +148,8 @@ struct faasi_function {
     _Atomic uint32_t peak; /* most calls seen at once */
 
     /* Policy that calls meet only off the warm path. */
-    _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns, invocation_max,
-        instance_bytes;
+    _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns,
+        invocation_max, instance_bytes;
     atomic_uint provisioned;
     atomic_uint on_full;
     uint32_t instance_concurrency;

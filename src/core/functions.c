@@ -272,7 +272,7 @@ static faas_status function_announce(faas_runtime *rt, struct faasi_function *f,
         if (status == FAAS_OK) {
             faasi_lock(&rt->gate.lock);
             provisioned_list(&rt->gate, f);
-            faasi_gate_unlock(&rt->gate);
+            faasi_unlock(&rt->gate.lock);
         }
         faasi_unlock(&rt->registry.lock);
     }
@@ -381,7 +381,7 @@ static faas_status function_swap(faas_runtime *rt, faas_fn fn, struct faasi_func
         tally_share(&rt->gate, f, *old);
         faasi_registry_swap(&rt->registry, &(*old)->entry, &f->entry);
         provisioned_list(&rt->gate, f);
-        faasi_gate_unlock(&rt->gate);
+        faasi_unlock(&rt->gate.lock);
     }
     faasi_unlock(&rt->registry.lock);
     return status;
@@ -464,9 +464,10 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
         (*f)->holds++;
         rt->gate.sweep_at = 0; // times may have become shorter
         faasi_wake_all(&rt->gate.sweep_sooner);
-        faasi_gate_unlock(&rt->gate);
     }
     faasi_unlock(&rt->registry.lock);
+    if (status == FAAS_OK)
+        faasi_gate_unlock(&rt->gate); // outside the registry's lock: it runs close hooks
     return status;
 }
 
@@ -851,9 +852,7 @@ static void entry_kill(faas_runtime *rt, struct faasi_entry *entry)
 {
     if (entry->kind == FAAS_KIND_ALIAS)
         return;
-    faasi_lock(&rt->gate.lock);
     faasi_gate_kill(&rt->gate, (struct faasi_function *)entry);
-    faasi_gate_unlock(&rt->gate);
 }
 
 static void entry_drain(faas_runtime *rt, struct faasi_entry *entry)
@@ -872,9 +871,9 @@ static void entry_free(faas_runtime *rt, struct faasi_entry *entry)
 
 void faasi_functions_end(faas_runtime *rt)
 {
-    faasi_lock(&rt->registry.lock); // visitors may still be at work
+    faasi_lock(&rt->gate.lock);
     each_entry(rt, entry_kill);
-    faasi_unlock(&rt->registry.lock);
+    faasi_gate_unlock(&rt->gate);
     each_entry(rt, entry_drain);
 }
 

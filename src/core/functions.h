@@ -28,7 +28,8 @@ faas_status faasi_function_register(faas_runtime *rt, const faas_function *funct
 /* The policy of a function as a descriptor. Holds: the gate's lock. */
 void faasi_function_policy(const struct faasi_function *f, faas_function *policy);
 
-/* The runtime closes: ends every function, and waits until its calls have. */
+/* The runtime closes, and no visitor is left: ends every function, and waits until its calls
+ * have. */
 void faasi_functions_end(faas_runtime *rt);
 
 /* Frees them. Nobody looks any more. */

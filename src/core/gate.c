@@ -113,7 +113,11 @@ static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
                                               enum outcome *outcome)
 {
     struct faasi_cell *idle = NULL, *cold = NULL, *retired = NULL;
-    bool transit = f->instance_concurrency > 1 && f->starting > 0;
+    /* With several calls to an instance, who finds none with room waits for the one that is
+     * being made. */
+    bool transit = f->starting > 0 && f->instance_concurrency > 1 &&
+                   faasi_instance_with_room(f) == NULL;
+    bool wait = transit;
     uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
 
     for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
@@ -134,22 +138,17 @@ static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
     *outcome = transit ? IN_TRANSIT : FUNCTION_FULL;
     if (idle != NULL)
         return idle;
-    if (cold == NULL && f->seats.active < cap && retired != NULL) {
+    if (cold == NULL && !wait && f->seats.active < cap && retired != NULL) {
         cold = retired;
         cold->retired = false;
         faasi_seat_set(&cold->seat, FAASI_COLD, 0, 0);
         f->seats.active++;
-    } else if (cold == NULL && f->seats.active < cap) {
+    } else if (cold == NULL && !wait && f->seats.active < cap) {
         cold = cell_open(gate, f);
         if (cold == NULL)
             *outcome = NO_MEMORY;
     }
-    /* With several calls to an instance, who comes while one is made waits for it. */
-    if (cold != NULL && f->instance_concurrency > 1 && f->starting > 0) {
-        *outcome = IN_TRANSIT;
-        return NULL;
-    }
-    return cold;
+    return wait ? NULL : cold;
 }
 
 /* Makes a cell without a permit the caller's. Holds: lock. */

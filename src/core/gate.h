@@ -28,6 +28,7 @@ struct faasi_gate {
     faas_runtime *rt;
     const faas_clock *clock;
     const faas_allocator *allocator;
+    uint64_t id_high; /* of request ids */
     struct faasi_permits permits;
     faas_keepalive keepalive;
 
@@ -100,8 +101,8 @@ void faasi_gate_serve(struct faasi_gate *gate);
 /* Lets the lock go and closes what was doomed under it. */
 void faasi_gate_unlock(struct faasi_gate *gate);
 
-/* Sends every waiter away and waits until nobody is here who would take the lock again.
- * `closing` is set and every function was killed. Holds: lock; lets it go meanwhile. */
+/* Sends every waiter away and waits until no visitor is left, `closing` being set. Holds:
+ * lock; lets it go meanwhile. */
 void faasi_gate_dismiss(struct faasi_gate *gate);
 
 /* What faas_retry_after_ns() says to this thread. */

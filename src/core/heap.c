@@ -24,7 +24,7 @@ struct faasi_heap *faasi_heap_open(const faas_allocator *allocator,
         return NULL;
     heap->allocator = allocator;
     heap->held = held;
-    heap->next = heap->base = heap->end = heap->first;
+    heap->room.next = heap->base = heap->room.end = heap->first;
     atomic_init(&heap->lent, FAASI_HEAP_HOME);
     atomic_fetch_add_explicit(held, FAASI_HEAP_BYTES, memory_order_relaxed);
     return heap;
@@ -59,11 +59,21 @@ void faasi_heap_return(struct faasi_heap *heap)
         heap_free(heap);
 }
 
-void faasi_heap_count_spare(struct faasi_heap *heap)
+static unsigned char *first_end(const struct faasi_heap *heap)
+{
+    size_t room = FAASI_HEAP_BYTES - offsetof(struct faasi_heap, first);
+
+    return (unsigned char *)(uintptr_t)heap->first +
+           (heap->limit < room ? heap->limit : room);
+}
+
+void faasi_heap_restart(struct faasi_heap *heap, uint64_t limit)
 {
     atomic_fetch_add_explicit(heap->held, heap->spare_bytes - heap->counted_bytes,
                               memory_order_relaxed);
     heap->counted_bytes = heap->spare_bytes;
+    heap->limit = limit;
+    heap->room.end = first_end(heap);
 }
 
 /* A zeroed chunk with room for `size` bytes. */
@@ -100,22 +110,22 @@ void *faasi_heap_alloc_slow(struct faasi_heap *heap, size_t size)
 
     if (rounded < size || rounded > left)
         return NULL;
-    if (rounded <= (size_t)(heap->end - heap->next)) { // of size 0
-        heap->next += rounded;
-        return heap->next - rounded;
+    if (rounded <= (size_t)(heap->room.end - heap->room.next)) { // of size 0
+        heap->room.next += rounded;
+        return heap->room.next - rounded;
     }
     chunk = chunk_take(heap, rounded);
     if (chunk == NULL)
         return NULL;
     chunk->older = heap->chunk;
     chunk->older_base = heap->base;
-    chunk->older_next = heap->next;
+    chunk->older_next = heap->room.next;
     room = chunk->size - sizeof *chunk;
     heap->chunk = chunk;
     heap->filled = used;
     heap->base = chunk->bytes;
-    heap->end = chunk->bytes + (left < room ? left : room);
-    heap->next = chunk->bytes + rounded;
+    heap->room.end = chunk->bytes + (left < room ? left : room);
+    heap->room.next = chunk->bytes + rounded;
     return chunk->bytes;
 }
 
@@ -138,11 +148,12 @@ void faasi_heap_wipe_chunks(struct faasi_heap *heap)
     while (heap->chunk != NULL) {
         struct faasi_chunk *chunk = heap->chunk;
 
-        memset(heap->base, 0, (size_t)(heap->next - heap->base));
+        memset(heap->base, 0, (size_t)(heap->room.next - heap->base));
         heap->chunk = chunk->older;
         heap->base = chunk->older_base;
-        heap->next = chunk->older_next;
+        heap->room.next = chunk->older_next;
         chunk_give(heap, chunk);
     }
     heap->filled = 0;
+    heap->room.end = first_end(heap);
 }

@@ -37,8 +37,7 @@ struct faas_result {
 struct faasi_chunk;
 
 struct faasi_heap {
-    unsigned char *next; /* the next allocation starts here ... */
-    unsigned char *end;  /* ... and must end here: the chunk's end, or the limit's */
+    struct faas_room room;     /* the next allocation; ends with the chunk, or the limit */
     unsigned char *base; /* where the chunk's first allocation started */
     struct faasi_chunk *chunk; /* in use beyond the first, newest first */
     struct faasi_chunk *spare; /* wiped, for next time */
@@ -61,7 +60,7 @@ struct faasi_heap *faasi_heap_open(const faas_allocator *allocator,
 /* Frees a heap, or leaves it to the result that has it. Accepts NULL. */
 void faasi_heap_close(struct faasi_heap *heap);
 
-void faasi_heap_count_spare(struct faasi_heap *heap);
+void faasi_heap_restart(struct faasi_heap *heap, uint64_t limit);
 
 /* Whether the result that had the heap was released. Acquire: pairs with the release in
  * faasi_heap_return(); it is wiped. */
@@ -70,15 +69,12 @@ static inline bool faasi_heap_is_home(const struct faasi_heap *heap)
     return atomic_load_explicit(&heap->lent, memory_order_acquire) == FAASI_HEAP_HOME;
 }
 
-/* Starts an invocation that may allocate `limit` bytes. The heap is home. */
+/* Starts an invocation that may allocate `limit` bytes. The heap is home. Writes nothing
+ * if it is as the last one left it. */
 static inline void faasi_heap_start(struct faasi_heap *heap, uint64_t limit)
 {
-    size_t room = FAASI_HEAP_BYTES - offsetof(struct faasi_heap, first);
-
-    if (FAASI_UNLIKELY(heap->spare_bytes != heap->counted_bytes))
-        faasi_heap_count_spare(heap);
-    heap->limit = limit;
-    heap->end = heap->first + (limit < room ? limit : room);
+    if (FAASI_UNLIKELY(heap->limit != limit || heap->spare_bytes != heap->counted_bytes))
+        faasi_heap_restart(heap, limit);
 }
 
 void *faasi_heap_alloc_slow(struct faasi_heap *heap, size_t size);
@@ -86,20 +82,15 @@ void *faasi_heap_alloc_slow(struct faasi_heap *heap, size_t size);
 /* Returns zeroed memory, or NULL past the limit or without memory. */
 static inline void *faasi_heap_alloc(struct faasi_heap *heap, size_t size)
 {
-    size_t room = (size_t)(heap->end - heap->next);
-    size_t rounded = (size + FAASI_ALIGN - 1) & ~(size_t)(FAASI_ALIGN - 1);
-    unsigned char *memory = heap->next;
+    void *memory = faas_room_take(&heap->room, size);
 
-    if (FAASI_UNLIKELY(rounded > room || rounded < size || size == 0))
-        return faasi_heap_alloc_slow(heap, size);
-    heap->next += rounded;
-    return memory;
+    return FAASI_LIKELY(memory != NULL) ? memory : faasi_heap_alloc_slow(heap, size);
 }
 
 /* Bytes handed out since the start. */
 static inline uint64_t faasi_heap_used(const struct faasi_heap *heap)
 {
-    return heap->filled + (uint64_t)(heap->next - heap->base);
+    return heap->filled + (uint64_t)(heap->room.next - heap->base);
 }
 
 void faasi_heap_wipe_chunks(struct faasi_heap *heap);
@@ -109,9 +100,9 @@ static inline void faasi_heap_wipe(struct faasi_heap *heap)
 {
     if (FAASI_UNLIKELY(heap->chunk != NULL))
         faasi_heap_wipe_chunks(heap);
-    if (heap->next != heap->base) {
-        memset(heap->base, 0, (size_t)(heap->next - heap->base));
-        heap->next = heap->base;
+    if (heap->room.next != heap->base) {
+        memset(heap->base, 0, (size_t)(heap->room.next - heap->base));
+        heap->room.next = heap->base;
     }
 }
 

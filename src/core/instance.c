@@ -209,8 +209,7 @@ static faas_status run_init(struct faasi_gate *gate, struct faasi_cell *cell,
                                  .function = f,
                                  .instance = instance,
                                  .parent = faasi_context_current,
-                                 .deadline = faasi_ticks_after(started, limit),
-                                 .attempt = 1};
+                                 .deadline = faasi_ticks_after(started, limit)};
     ctx->depth = ctx->parent == NULL ? 0 : ctx->parent->depth + 1;
     faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
     faasi_context_current = ctx;
@@ -230,13 +229,22 @@ static faas_status run_init(struct faasi_gate *gate, struct faasi_cell *cell,
     return status;
 }
 
-static void run_close(struct faasi_instance *instance)
+/* Runs close, in a context that tells who asks from inside that a hook is running. */
+static void run_close(struct faasi_gate *gate, struct faasi_instance *instance)
 {
     struct faasi_code *code = instance->function->code;
+    struct faas_context ctx = {.gate = gate,
+                               .function = instance->function,
+                               .instance = instance,
+                               .parent = faasi_context_current,
+                               .deadline = UINT64_MAX};
 
-    if (instance->made && code->close != NULL)
-        code->close(instance->state, code->user);
-    instance->made = false;
+    if (!instance->made || code->close == NULL)
+        return;
+    ctx.depth = ctx.parent == NULL ? 0 : ctx.parent->depth + 1;
+    faasi_context_current = &ctx;
+    code->close(instance->state, code->user);
+    faasi_context_current = ctx.parent;
 }
 
 /* Makes a new instance known. Holds: lock. */
@@ -288,7 +296,7 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
         else
             instance->made = true;
         if (status != FAAS_OK)
-            run_close(instance);
+            run_close(gate, instance);
     }
     faasi_lock(&gate->lock);
     f->starting--;
@@ -313,38 +321,53 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
 faas_status faasi_instance_ready(struct faasi_gate *gate, struct faasi_cell *cell,
                                  uint64_t *init_ns)
 {
-    if (cell->instance == NULL)
-        return instance_start(gate, cell, init_ns);
+    faas_status status;
+
+    if (cell->instance == NULL) {
+        status = instance_start(gate, cell, init_ns);
+        if (status != FAAS_OK)
+            return status;
+    }
     if (cell->heap == NULL)
         cell->heap = faasi_heap_open(gate->allocator, &gate->held_bytes);
+    cell->context.heap = cell->heap;
+    cell->context.gate = gate;
+    cell->context.function = cell->function;
+    cell->context.instance = cell->instance;
     return cell->heap == NULL ? FAAS_ENOMEM : FAAS_OK;
 }
 
-bool faasi_instance_join(struct faasi_cell *cell)
+/* The fullest, so that the others may fall idle. */
+struct faasi_instance *faasi_instance_with_room(struct faasi_function *f)
 {
-    struct faasi_function *f = cell->function;
     struct faasi_instance *fullest = NULL;
 
-    if (f->instance_concurrency == 1)
-        return false;
-    /* The fullest that has room: the others may then fall idle. */
     for (struct faasi_seat *seat =
              atomic_load_explicit(&f->seats.first, memory_order_acquire);
          seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
-        struct faasi_cell *other = faasi_cell_of(seat);
-        struct faasi_instance *i = other->listed ? other->instance : NULL;
+        struct faasi_cell *cell = faasi_cell_of(seat);
+        struct faasi_instance *i = cell->listed ? cell->instance : NULL;
 
         if (i != NULL && !i->ending && i->cell_count < f->instance_concurrency &&
             (fullest == NULL || i->cell_count > fullest->cell_count))
             fullest = i;
     }
-    if (fullest == NULL)
+    return fullest;
+}
+
+bool faasi_instance_join(struct faasi_cell *cell)
+{
+    struct faasi_function *f = cell->function;
+    struct faasi_instance *instance =
+        f->instance_concurrency == 1 ? NULL : faasi_instance_with_room(f);
+
+    if (instance == NULL)
         return false;
-    cell->instance = fullest;
+    cell->instance = instance;
     cell->listed = true;
-    cell->sibling = fullest->cells;
-    fullest->cells = cell;
-    fullest->cell_count++;
+    cell->sibling = instance->cells;
+    instance->cells = cell;
+    instance->cell_count++;
     return true;
 }
 
@@ -409,7 +432,7 @@ void faasi_instances_close(struct faasi_gate *gate, struct faasi_instance *doome
         uint64_t leaving = declared + faasi_read(&instance->heap_bytes);
 
         doomed = instance->next;
-        run_close(instance);
+        run_close(gate, instance);
         instance_free(gate, instance);
         faasi_lock(&gate->lock);
         gate->leaving_bytes -= leaving;

@@ -27,6 +27,9 @@ const struct faasi_instance *faasi_instance_listed(const struct faasi_cell *cell
  */
 uint64_t faasi_instance_idle_since(const struct faasi_instance *instance);
 
+/* The fullest instance of `f` that another call may join, or NULL. Holds: lock. */
+struct faasi_instance *faasi_instance_with_room(struct faasi_function *f);
+
 /* Attaches a taken cell to an instance of its function that has room. Holds: lock. */
 bool faasi_instance_join(struct faasi_cell *cell);
 

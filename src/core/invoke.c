@@ -22,18 +22,13 @@ enum { HINTS = 16 };
 
 static _Thread_local struct hint hints[HINTS];
 
-/* One invocation on its way. */
-struct call {
-    faas_runtime *rt;
-    const struct faasi_request *request;
-    struct faas_context *parent;
+/* How a call that had no seat at hand got one. */
+struct admission {
+    faas_fn fn;        /* behind an alias, the version's */
+    faas_id id;        /* if it was needed before there was a seat */
     uint64_t deadline; /* ticks */
     uint64_t waited;   /* ticks */
     uint64_t init_ns;
-    faas_fn fn;    /* behind an alias, the version's */
-    faas_id id;    /* if it was given, or was needed before there was a seat */
-    uint64_t busy; /* the seat's word while it is ours */
-    bool timed;    /* admission took time: look at the deadline before the handler */
     bool cold;
 };
 
@@ -55,145 +50,135 @@ static bool id_given(faas_id id)
 /* ---- before admission ---- */
 
 /* The deadline that a nested call inherits, in the ticks of its own runtime. */
-static uint64_t inherited_deadline(const struct call *call, uint64_t now)
+static uint64_t inherited_deadline(const faas_clock *mine,
+                                   const struct faas_context *parent, uint64_t now)
 {
-    const faas_clock *mine = call->rt->gate.clock;
-    const faas_clock *theirs = call->parent->gate->clock;
+    const faas_clock *theirs = parent->gate->clock;
     uint64_t left;
 
-    if (mine == theirs || call->parent->deadline == UINT64_MAX)
-        return call->parent->deadline;
-    left = faasi_ticks_since(call->parent->deadline, faasi_ticks(theirs));
+    if (mine == theirs || parent->deadline == UINT64_MAX)
+        return parent->deadline;
+    left = faasi_ticks_since(parent->deadline, faasi_ticks(theirs));
     return faasi_ticks_after(now,
                              faasi_ns_to_ticks(mine, faasi_ticks_to_ns(theirs, left)));
 }
 
 /* A call from inside a handler, or with options: its deadline and depth, before anything
  * is taken. */
-static faas_status call_prepare(struct call *call)
+static faas_status call_prepare(const faas_runtime *rt,
+                                const struct faasi_request *request,
+                                const struct faas_context *parent, uint64_t *deadline)
 {
-    const faas_invoke_options *options = call->request->options;
-    const faas_clock *clock = call->rt->gate.clock;
+    const faas_invoke_options *options = request->options;
+    const faas_clock *clock = rt->gate.clock;
     uint64_t now = faasi_ticks(clock);
 
     if (options != NULL) {
         uint64_t limit = options->limit_ns == 0 ? FAAS_FOREVER : options->limit_ns;
         uint64_t until = options->deadline_ns == 0 ? FAAS_FOREVER : options->deadline_ns;
 
-        call->deadline = faasi_ticks_after(now, faasi_ns_to_ticks(clock, limit));
+        *deadline = faasi_ticks_after(now, faasi_ns_to_ticks(clock, limit));
         until = faasi_instant_ticks(clock, until);
-        if (until < call->deadline)
-            call->deadline = until;
-        call->id = options->request_id;
+        if (until < *deadline)
+            *deadline = until;
     }
-    if (call->parent != NULL) {
-        uint64_t inherited = inherited_deadline(call, now);
+    if (parent != NULL) {
+        uint64_t inherited = inherited_deadline(clock, parent, now);
 
-        if (call->parent->depth + 1 >= call->rt->depth_max)
+        if (parent->depth + 1 >= rt->depth_max)
             return FAAS_EDEPTH;
-        if (inherited < call->deadline)
-            call->deadline = inherited;
+        if (inherited < *deadline)
+            *deadline = inherited;
     }
-    return now >= call->deadline ? FAAS_EEXPIRED : FAAS_OK;
+    return now >= *deadline ? FAAS_EEXPIRED : FAAS_OK;
 }
 
-/* The sooner of what the call has and what its own limit and the function's allow. */
-static uint64_t call_deadline(const struct call *call, struct faasi_function *f,
-                              uint64_t started)
+/* The sooner of `deadline` and what the call's own limit and the function's allow. */
+static uint64_t call_deadline(const faas_clock *clock,
+                              const struct faasi_request *request,
+                              const struct faasi_function *f, uint64_t started,
+                              uint64_t deadline)
 {
     uint64_t limit = faasi_read(&f->timeout_ticks), until;
 
-    if (call->request->limit_ns != 0) {
-        uint64_t own = faasi_ns_to_ticks(call->rt->gate.clock, call->request->limit_ns);
+    if (request->limit_ns != 0) {
+        uint64_t own = faasi_ns_to_ticks(clock, request->limit_ns);
 
         if (own < limit)
             limit = own;
     }
     until = faasi_ticks_after(started, limit);
-    return until < call->deadline ? until : call->deadline;
+    return until < deadline ? until : deadline;
 }
 
 /* ---- admission ---- */
 
 /* Which version an alias's call goes to. */
-static faas_fn call_route(struct call *call, const struct faasi_alias *alias)
+static faas_fn call_route(faas_runtime *rt, const faas_invoke_options *options,
+                          const struct faasi_alias *alias, struct admission *admission)
 {
-    const faas_invoke_options *options = call->request->options;
-
     if (options != NULL && options->key.data != NULL)
         return faasi_alias_pick(alias, options->key);
-    if (!id_given(call->id)) {
-        call->id.high = call->rt->id_high;
-        /* Seated calls' ids have this bit clear; see call_id(). */
-        call->id.low =
+    if (options != NULL && id_given(options->request_id)) {
+        admission->id = options->request_id;
+    } else if (!id_given(admission->id)) {
+        admission->id.high = rt->gate.id_high;
+        /* Ids of seats have this bit clear; see faasi_context_id(). */
+        admission->id.low =
             (uint64_t)1 << 63 |
-            atomic_fetch_add_explicit(&call->rt->unseated_ids, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
     }
-    return faasi_alias_pick(alias, faas_bytes_of(&call->id, sizeof call->id));
+    return faasi_alias_pick(alias, faas_bytes_of(&admission->id, sizeof admission->id));
 }
 
-/* Finds a seat without a hint, and makes its instance if need be. Called in a read
- * section, which it leaves. */
-static faas_status call_admit(struct call *call, struct faasi_cell **cell)
+/* Finds a seat without a hint. Called in a read section, which it leaves. Of a dry run
+ * the cell is NULL. */
+static faas_status call_enter(faas_runtime *rt, const struct faasi_request *request,
+                              struct admission *admission, struct faasi_cell **cell)
 {
-    faas_runtime *rt = call->rt;
     uint64_t started = faasi_ticks(rt->gate.clock);
     faas_status status;
 
+    *cell = NULL;
     for (;;) {
-        struct faasi_entry *entry = faasi_registry_get(&rt->registry, call->fn);
+        struct faasi_entry *entry = faasi_registry_get(&rt->registry, admission->fn);
         struct faasi_function *f = (struct faasi_function *)entry;
 
         if (entry == NULL) {
+            status = atomic_load_explicit(&rt->gate.closing, memory_order_relaxed)
+                         ? FAAS_ECLOSED
+                         : FAAS_ENOENT;
             faasi_read_leave();
-            return atomic_load_explicit(&rt->gate.closing, memory_order_relaxed)
-                       ? FAAS_ECLOSED
-                       : FAAS_ENOENT;
+            return status;
         }
         if (entry->kind == FAAS_KIND_ALIAS) {
-            call->fn = call_route(call, (struct faasi_alias *)entry);
+            admission->fn =
+                call_route(rt, request->options, (struct faasi_alias *)entry, admission);
             continue;
         }
-        call->deadline = call_deadline(call, f, started);
-        if (call->request->options != NULL && call->request->options->dry_run != 0) {
+        if (request->options != NULL && request->options->dry_run != 0) {
             status = faasi_gate_has_room(&rt->gate, f) ? FAAS_OK : FAAS_EBUSY;
             faasi_read_leave();
-            *cell = NULL;
             return status;
         }
-        status = faasi_gate_enter(&rt->gate, f, call->deadline, cell);
-        if (status == FAAS_OK)
-            break;
+        admission->deadline =
+            call_deadline(rt->gate.clock, request, f, started, admission->deadline);
+        status = faasi_gate_enter(&rt->gate, f, admission->deadline, cell);
         if (status != FAAS_ENOENT)
-            return status;
-        call->fn = call->request->fn; // it went away, or was replaced: look again
-        faasi_read_enter();
+            break;
+        faasi_read_enter(); // it went away, or was replaced: look again
+        admission->fn = request->fn;
     }
-    call->busy = faasi_seat_word(&(*cell)->seat) & ~FAASI_ATTENTION;
-    call->timed = true;
-    call->cold = (*cell)->instance == NULL;
-    call->waited = faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
-    status = faasi_instance_ready(&rt->gate, *cell, &call->init_ns);
-    if (status != FAAS_OK)
-        faasi_gate_leave(&rt->gate, *cell, false);
+    admission->waited = faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
     return status;
 }
 
 /* ---- the call itself ---- */
 
-/* A seat's version and number make an id that no other call of this runtime has. */
-static faas_id call_id(const struct call *call, const struct faasi_cell *cell)
-{
-    faas_id id = {call->rt->id_high,
-                  (uint64_t)cell->number << 40 | call->busy >> FAASI_VERSION_SHIFT};
-
-    return id_given(call->id) ? call->id : id;
-}
-
 /* Whether typed arguments fit, and whether this is the way to call at all. */
-static faas_status call_check(const struct call *call, const struct faasi_function *f)
+static faas_status call_check(const struct faasi_request *request,
+                              const struct faasi_function *f)
 {
-    const struct faasi_request *request = call->request;
     const struct faasi_sig *sig = &f->code->sig;
     faas_status status;
 
@@ -214,50 +199,19 @@ static bool cell_renew_heap(struct faasi_gate *gate, struct faasi_cell *cell)
     if (heap == NULL)
         return false;
     faasi_heap_close(cell->heap);
-    cell->heap = heap;
+    cell->heap = cell->context.heap = heap;
     return true;
-}
-
-static void context_fill(struct faas_context *ctx, const struct call *call,
-                         struct faasi_cell *cell)
-{
-    const struct faasi_request *request = call->request;
-    const faas_invoke_options *options = request->options;
-    static const faas_bytes none;
-
-    ctx->heap = cell->heap;
-    ctx->gate = &call->rt->gate;
-    ctx->function = cell->function;
-    ctx->instance = cell->instance;
-    ctx->parent = call->parent;
-    ctx->deadline = call->deadline;
-    ctx->event = request->event;
-    ctx->output = none;
-    ctx->message = NULL;
-    ctx->values = request->values;
-    ctx->answer = request->answer;
-    ctx->typed = request->typed;
-    ctx->id = call_id(call, cell);
-    ctx->tenant = options == NULL ? none : options->tenant;
-    ctx->trace = options == NULL ? none : options->trace;
-    ctx->attempt = options == NULL || options->attempt == 0 ? 1 : options->attempt;
-    ctx->depth = 0;
-    if (call->parent != NULL) {
-        ctx->depth = call->parent->depth + 1;
-        if (ctx->trace.data == NULL)
-            ctx->trace = call->parent->trace;
-    }
 }
 
 /* What Lambda bills: time rounded up to 1 ms, at least that. */
 static uint64_t billed_ms(uint64_t ns)
 {
-    return ns == 0 ? 1 : (ns + 999999) / 1000000;
+    return ns <= 1000000 ? 1 : (ns + 999999) / 1000000;
 }
 
 /* Counts a call that ran. The cell is ours, so nothing here is contended. */
-static void count(struct faasi_cell *cell, const struct call *call, uint64_t run_ticks,
-                  uint64_t run_ns, faas_status status)
+static void count(struct faasi_cell *cell, uint64_t run_ticks, uint64_t run_ns,
+                  faas_status status)
 {
     struct faasi_counters *c = &cell->counters;
     uint64_t peak = faasi_heap_used(cell->heap);
@@ -267,8 +221,6 @@ static void count(struct faasi_cell *cell, const struct call *call, uint64_t run
     faasi_add(&c->run_ticks, run_ticks);
     faasi_add(&c->billed_kib_ms, kib * billed_ms(run_ns));
     faasi_add(&cell->latency[faas_histogram_bucket(run_ns)], 1);
-    if (FAASI_UNLIKELY(call->waited != 0))
-        faasi_add(&c->wait_ticks, call->waited);
     if (peak != 0) {
         double used = atomic_load_explicit(&c->used_byte_ns, memory_order_relaxed);
 
@@ -281,175 +233,202 @@ static void count(struct faasi_cell *cell, const struct call *call, uint64_t run
         faasi_add(status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors, 1);
 }
 
-static faas_meter meter_of(const struct call *call, const struct faasi_cell *cell,
-                           uint64_t run_ns)
+static faas_meter meter_of(const struct faasi_cell *cell,
+                           const struct admission *admission, uint64_t run_ns)
 {
-    faas_meter meter = {.request_id = cell->context.id,
-                        .wait_ns = faasi_ticks_to_ns(call->rt->gate.clock, call->waited),
-                        .init_ns = call->init_ns,
+    faas_meter meter = {.request_id = faasi_context_id(&cell->context),
                         .run_ns = run_ns,
-                        .peak_bytes = faasi_heap_used(cell->heap),
-                        .cold = call->cold};
+                        .peak_bytes = faasi_heap_used(cell->heap)};
 
+    if (admission != NULL) {
+        meter.wait_ns = faasi_ticks_to_ns(cell->context.gate->clock, admission->waited);
+        meter.init_ns = admission->init_ns;
+        meter.cold = admission->cold;
+    }
     return meter;
 }
 
 /* One line as Lambda writes it; see faas_runtime_options. */
-static void report(const struct call *call, const struct faasi_cell *cell,
-                   uint64_t run_ns, faas_status status)
+static void report(const faas_runtime *rt, const struct faasi_function *f,
+                   const faas_meter *meter, faas_status status)
 {
-    faas_meter meter = meter_of(call, cell, run_ns);
-    const struct faasi_function *f = cell->function;
     uint64_t memory = faasi_read(&f->memory_bytes);
     char id[FAAS_ID_TEXT_SIZE], init[64] = "", line[768];
     int size;
 
-    faas_id_text(meter.request_id, id);
-    if (meter.cold)
+    faas_id_text(meter->request_id, id);
+    if (meter->cold)
         (void)snprintf(init, sizeof init, "\tInit Duration: %.2f ms",
-                       (double)meter.init_ns / 1e6);
+                       (double)meter->init_ns / 1e6);
     size = snprintf(line, sizeof line,
                     "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %llu ms"
                     "\tMemory Size: %llu MB\tMax Memory Used: %llu MB%s"
                     "\tFunction: %s\tStatus: %s\n",
-                    id, (double)run_ns / 1e6, (unsigned long long)billed_ms(run_ns),
+                    id, (double)meter->run_ns / 1e6,
+                    (unsigned long long)billed_ms(meter->run_ns),
                     (unsigned long long)(memory >> 20),
-                    (unsigned long long)((meter.peak_bytes + 1048575) >> 20), init,
+                    (unsigned long long)((meter->peak_bytes + 1048575) >> 20), init,
                     f->entry.name, faas_status_name(status));
-    if (size > 0)
-        (void)call->rt->report(
-            line, (size_t)size < sizeof line ? (size_t)size : sizeof line - 1,
-            call->rt->report_user);
+    if (size > 0 && (size_t)size < sizeof line)
+        (void)rt->report(line, (size_t)size, rt->report_user);
 }
 
 /* Whether the instance has served enough, or is old. */
-static bool instance_due(const struct call *call, struct faasi_cell *cell, uint64_t now)
+static bool instance_due(const faas_clock *clock, struct faasi_cell *cell, uint64_t now)
 {
     struct faasi_function *f = cell->function;
     struct faasi_instance *instance = cell->instance;
     uint64_t calls =
         atomic_fetch_add_explicit(&instance->calls, 1, memory_order_relaxed) + 1;
-    uint64_t age = faasi_ns_to_ticks(call->rt->gate.clock, faasi_read(&f->age_ns));
+    uint64_t age = faasi_ns_to_ticks(clock, faasi_read(&f->age_ns));
 
     return calls >= faasi_read(&f->invocation_max) ||
            now >= faasi_ticks_after(faasi_read(&instance->born), age);
 }
 
 /* Gives the seat back, and remembers it. Nothing of the cell is touched afterwards. */
-static void call_leave(const struct call *call, struct faasi_cell *cell, uint64_t now)
+static void call_leave(faas_runtime *rt, struct faasi_cell *cell, bool end)
 {
-    bool end = false;
+    uint64_t busy = cell->context.busy;
+    faas_fn fn = cell->function->entry.fn;
 
-    faasi_write(&cell->seat.left_ticks, now);
-    if (FAASI_UNLIKELY(
-            atomic_load_explicit(&cell->function->bounded, memory_order_relaxed)))
-        end = instance_due(call, cell, now);
-    if (FAASI_LIKELY(!end && faasi_seat_leave(&cell->seat, call->busy))) {
-        struct hint *hint = hint_of(call->fn);
+    if (FAASI_LIKELY(!end && faasi_seat_leave(&cell->seat, busy))) {
+        struct hint *hint = hint_of(fn);
 
-        hint->fn = call->fn;
+        hint->fn = fn;
         hint->cell = cell;
-        hint->idle = faasi_word_left(call->busy);
+        hint->idle = faasi_word_left(busy);
         return;
     }
-    faasi_gate_leave(&call->rt->gate, cell, end);
+    faasi_gate_leave(&rt->gate, cell, end);
 }
 
-/* Refuses a call that has a seat; nothing is counted. */
-static faas_status call_abandon(const struct call *call, struct faasi_cell *cell,
-                                faas_status status)
-{
-    call_leave(call, cell, faasi_read(&cell->seat.left_ticks));
-    return status;
-}
-
-/* Runs the handler in a cell that is ours and ready. */
-static faas_status call_run(struct call *call, struct faasi_cell *cell,
+/* Runs the handler in a cell that is ours and ready. `deadline` is what the call has,
+ * `admission` how it got its seat: NULL by a hint. */
+static faas_status call_run(faas_runtime *rt, const struct faasi_request *request,
+                            struct faas_context *parent, struct faasi_cell *cell,
+                            uint64_t deadline, const struct admission *admission,
                             faas_result **result)
 {
-    const struct faasi_request *request = call->request;
-    const faas_clock *clock = call->rt->gate.clock;
+    const faas_clock *clock = rt->gate.clock;
     struct faasi_function *f = cell->function;
     struct faas_context *ctx = &cell->context;
     uint64_t begun, ended, run_ns;
-    faas_status status;
+    faas_status status = FAAS_OK;
+    bool end = false;
     int code;
 
-    if (FAASI_UNLIKELY(f->code->typed || request->typed)) {
-        status = call_check(call, f);
-        if (status != FAAS_OK)
-            return call_abandon(call, cell, status);
-    }
-    if (FAASI_UNLIKELY(!faasi_heap_is_home(cell->heap)) &&
-        !cell_renew_heap(&call->rt->gate, cell))
-        return call_abandon(call, cell, FAAS_ENOMEM);
-    faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
-
+    if (FAASI_UNLIKELY(f->code->typed || request->typed))
+        status = call_check(request, f);
+    if (FAASI_UNLIKELY(!faasi_heap_is_home(cell->heap)) && status == FAAS_OK &&
+        !cell_renew_heap(&rt->gate, cell))
+        status = FAAS_ENOMEM;
     begun = faasi_ticks(clock);
-    if (!call->timed)
-        call->deadline = call_deadline(call, f, begun);
-    else if (begun >= call->deadline)
-        return call_abandon(call, cell, FAAS_EEXPIRED);
-    context_fill(ctx, call, cell);
+    if (FAASI_LIKELY(admission == NULL))
+        deadline = call_deadline(clock, request, f, begun, deadline);
+    else if (begun >= deadline && status == FAAS_OK)
+        status = FAAS_EEXPIRED;
+    if (FAASI_UNLIKELY(status != FAAS_OK)) { // refused with a seat: nothing is counted
+        call_leave(rt, cell, false);
+        return status;
+    }
+    faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
+    ctx->request = request;
+    ctx->parent = parent;
+    ctx->deadline = deadline;
+    ctx->id = NULL;
+    ctx->output = faas_bytes_of(NULL, 0);
+    ctx->message = NULL;
+    ctx->depth = parent == NULL ? 0 : parent->depth + 1;
+    if (FAASI_UNLIKELY(request->options != NULL &&
+                       id_given(request->options->request_id)))
+        ctx->id = &request->options->request_id;
+    else if (FAASI_UNLIKELY(admission != NULL && id_given(admission->id)))
+        ctx->id = &admission->id;
+
     faasi_context_current = ctx;
     code = f->handler(ctx, request->input);
-    faasi_context_current = call->parent;
+    faasi_context_current = parent;
     ended = faasi_ticks(clock);
 
-    status = FAASI_UNLIKELY(ended > call->deadline) ? FAAS_ETIMEDOUT
-             : FAASI_UNLIKELY(code != 0)            ? FAAS_EHANDLER
-                                                    : FAAS_OK;
+    status = FAASI_UNLIKELY(ended > deadline) ? FAAS_ETIMEDOUT
+             : FAASI_UNLIKELY(code != 0)      ? FAAS_EHANDLER
+                                              : FAAS_OK;
     run_ns = faasi_ticks_to_ns(clock, faasi_ticks_since(ended, begun));
-    count(cell, call, faasi_ticks_since(ended, begun), run_ns, status);
-    if (FAASI_UNLIKELY(call->rt->report != NULL))
-        report(call, cell, run_ns, status);
+    count(cell, faasi_ticks_since(ended, begun), run_ns, status);
+    if (FAASI_UNLIKELY(admission != NULL))
+        faasi_add(&cell->counters.wait_ticks, admission->waited);
+    if (FAASI_UNLIKELY(rt->report != NULL)) {
+        faas_meter meter = meter_of(cell, admission, run_ns);
+
+        report(rt, f, &meter, status);
+    }
     if (result != NULL) {
         struct faas_result *out = faasi_heap_lend(cell->heap);
 
         out->output = status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
         out->message = ctx->message == NULL ? "" : ctx->message;
         out->code = code;
-        out->meter = meter_of(call, cell, run_ns);
+        out->meter = meter_of(cell, admission, run_ns);
         *result = out;
     } else {
         faasi_heap_wipe(cell->heap);
     }
-    call_leave(call, cell, ended);
+    faasi_write(&cell->seat.left_ticks, ended);
+    if (FAASI_UNLIKELY(atomic_load_explicit(&f->bounded, memory_order_relaxed)))
+        end = instance_due(clock, cell, ended);
+    call_leave(rt, cell, end);
     return status;
+}
+
+/* A call without a hint: finds a seat, makes its instance if need be, and runs. In a read
+ * section, which it leaves. */
+static faas_status call_admit(faas_runtime *rt, const struct faasi_request *request,
+                              struct faas_context *parent, uint64_t deadline,
+                              faas_result **result)
+{
+    struct admission admission = {.fn = request->fn, .deadline = deadline};
+    struct faasi_cell *cell;
+    faas_status status = call_enter(rt, request, &admission, &cell);
+
+    if (status != FAAS_OK || cell == NULL)
+        return status;
+    admission.cold = cell->instance == NULL;
+    status = faasi_instance_ready(&rt->gate, cell, &admission.init_ns);
+    if (status != FAAS_OK) {
+        faasi_gate_leave(&rt->gate, cell, false);
+        return status;
+    }
+    cell->context.busy = faasi_seat_word(&cell->seat) & ~FAASI_ATTENTION;
+    return call_run(rt, request, parent, cell, admission.deadline, &admission, result);
 }
 
 faas_status faasi_invoke(faas_runtime *rt, const struct faasi_request *request,
                          faas_result **result)
 {
-    struct call call = {.rt = rt,
-                        .request = request,
-                        .parent = faasi_context_current,
-                        .deadline = UINT64_MAX,
-                        .fn = request->fn};
+    struct faas_context *parent = faasi_context_current;
     struct hint *hint = hint_of(request->fn);
-    struct faasi_cell *cell;
-    faas_status status;
+    uint64_t deadline = UINT64_MAX;
 
     if (result != NULL)
         *result = NULL;
-    if (FAASI_UNLIKELY(call.parent != NULL || request->options != NULL)) {
-        status = call_prepare(&call);
+    if (FAASI_UNLIKELY(parent != NULL || request->options != NULL)) {
+        faas_status status = call_prepare(rt, request, parent, &deadline);
+
         if (status != FAAS_OK)
             return status;
     }
     faasi_read_enter();
-    if (FAASI_LIKELY(fn_equal(hint->fn, request->fn) && request->fn.runtime == rt->id &&
-                     (request->options == NULL || request->options->dry_run == 0) &&
-                     faasi_seat_take(&hint->cell->seat, hint->idle))) {
+    if (FAASI_LIKELY(fn_equal(hint->fn, request->fn) && request->fn.runtime == rt->id) &&
+        (request->options == NULL || request->options->dry_run == 0) &&
+        FAASI_LIKELY(faasi_seat_take(&hint->cell->seat, hint->idle))) {
+        struct faasi_cell *cell = hint->cell;
+
         faasi_read_leave();
-        cell = hint->cell;
-        call.busy = faasi_word_taken(hint->idle);
-    } else {
-        status = call_admit(&call, &cell);
-        if (status != FAAS_OK || cell == NULL)
-            return status;
+        cell->context.busy = faasi_word_taken(hint->idle);
+        return call_run(rt, request, parent, cell, deadline, NULL, result);
     }
-    return call_run(&call, cell, result);
+    return call_admit(rt, request, parent, deadline, result);
 }
 
 /* ---- public ---- */

@@ -180,7 +180,7 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
     if (rt == NULL)
         return faasi_fail(FAAS_ENOMEM, "runtime: no %zu bytes", sizeof *rt);
     rt->id = atomic_fetch_add_explicit(&runtimes_opened, 1, memory_order_relaxed) + 1;
-    rt->id_high = seed_mix(known.seed);
+    rt->gate.id_high = seed_mix(known.seed);
     rt->depth_max = known.depth_max;
     rt->report = known.report;
     rt->report_user = known.report_user;
@@ -233,13 +233,16 @@ faas_status faas_runtime_close(faas_runtime *rt)
         return faasi_fail(FAAS_EPERM, "a handler cannot close the runtime it runs in");
     if (atomic_exchange_explicit(&rt->gate.closing, true, memory_order_seq_cst))
         return faasi_fail(FAAS_ECLOSED, "another thread is closing it");
-    /* From here on whoever comes is refused; who came before is found by the lock, as a
-     * call, a waiter or a visitor. */
+    /* From here on whoever comes is refused; who came before is a call, a waiter or a
+     * visitor by the end of this. Visitors first: they may be changing what we would end. */
     faasi_grace_wait();
+    faasi_lock(&rt->gate.lock);
+    faasi_gate_dismiss(&rt->gate);
+    faasi_unlock(&rt->gate.lock);
     housekeeper_stop(rt);
     faasi_functions_end(rt);
     faasi_lock(&rt->gate.lock);
-    faasi_gate_dismiss(&rt->gate);
+    faasi_gate_dismiss(&rt->gate); // those that closed the last instances
     faasi_unlock(&rt->gate.lock);
     faasi_bus_quiet(&rt->bus);
     faasi_grace_wait();

@@ -54,22 +54,13 @@ void faasi_seat_set(struct faasi_seat *seat, unsigned state, uint32_t permit,
 
 void faasi_seats_append(struct faasi_seats *seats, struct faasi_seat *seat)
 {
-    struct faasi_seat *last = atomic_load_explicit(&seats->first, memory_order_relaxed);
-
     atomic_store_explicit(&seat->next, (struct faasi_seat *)NULL, memory_order_relaxed);
     /* Release: who finds the seat finds its word. */
-    if (last == NULL) {
+    if (seats->last == NULL)
         atomic_store_explicit(&seats->first, seat, memory_order_release);
-        return;
-    }
-    for (;;) {
-        struct faasi_seat *next = atomic_load_explicit(&last->next, memory_order_relaxed);
-
-        if (next == NULL)
-            break;
-        last = next;
-    }
-    atomic_store_explicit(&last->next, seat, memory_order_release);
+    else
+        atomic_store_explicit(&seats->last->next, seat, memory_order_release);
+    seats->last = seat;
 }
 
 void faasi_seats_look(struct faasi_seats *seats, struct faasi_look *look)

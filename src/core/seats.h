@@ -72,7 +72,8 @@ struct faasi_seat {
 struct faasi_seats {
     FAASI_ATOMIC(struct faasi_seat *) first;
     FAASI_ATOMIC(uint32_t) cap;
-    uint32_t active; /* not retired. Holds: the gate's lock */
+    uint32_t active;         /* not retired. Holds: the gate's lock */
+    struct faasi_seat *last; /* Holds: the gate's lock */
 };
 
 /* What a look at the seats of a function saw. */

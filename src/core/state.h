@@ -29,7 +29,6 @@ struct faas_runtime {
     struct faasi_registry registry;
     struct faasi_bus bus;
     struct faasi_alias *aliases;   /* Holds: registry.lock */
-    uint64_t id_high;              /* of request ids */
     _Atomic uint64_t unseated_ids; /* of calls that need one before they have a seat */
     uint32_t depth_max;
     faas_write *report;

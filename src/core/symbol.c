@@ -14,8 +14,9 @@ static int symbol_handler(faas_context *ctx, faas_bytes input)
     const struct faasi_code *code = ctx->function->code;
     void *result = NULL;
 
-    if (ctx->typed) {
-        faasi_sig_call_values(&code->sig, code->symbol, ctx->values, ctx->answer);
+    if (ctx->request->typed) {
+        faasi_sig_call_values(&code->sig, code->symbol, ctx->request->values,
+                              ctx->request->answer);
         return 0;
     }
     if (code->sig.result.size != 0) {
