@@ -16,8 +16,8 @@ LAYERS = [
     # 0: the vocabulary, memory, time, threads
     "base status mem clock sync atomics grace",
     # 1: structures, each usable alone
-    "utf8 fold text hash names heap seats sig sigcall event histogram json pattern ruleset "
-    "transform",
+    "utf8 fold text hash names heap seats sig sigcall sigdirect event histogram json "
+    "pattern ruleset transform",
     # 2: parts of a runtime
     "function context registry alias code gate keepalive instance",
     # 3: the path of an invocation

@@ -8,7 +8,8 @@
  * Checking and calling are apart so that a caller may check before it takes an instance
  * and call when it has one. Calling without checking is a bug of ours.
  *
- * Layer: 1 structures. Includes base.h and mem.h only; sigcall.c alone includes ffi.h.
+ * Layer: 1 structures. Includes base.h and mem.h only; sigcall.c alone includes ffi.h;
+ * the commonest ones do without it (sigdirect.c).
  * Locks: none. A signature is not written after faasi_sig_parse(); any number of threads
  * may check and call through it. */
 #ifndef FAASI_SIG_H
@@ -48,6 +49,13 @@ faas_status faasi_sig_read(struct faasi_sig_shape *shape, const char *text, size
 
 /* The name of a type in messages: "f64"; "no type" for a number that is none. */
 const char *faasi_sig_type_name(unsigned type);
+
+/* Calls a function through a pointer of its type: arguments and result as ffi_call() takes
+ * them, but for a narrow result, which is written as narrow as it is. */
+typedef void faasi_sig_direct(void (*symbol)(void), void **arguments, void *result);
+
+/* How to call a signature directly, or NULL: it takes libffi. */
+faasi_sig_direct *faasi_sig_direct_find(const char *text);
 
 struct faasi_sig_arg {
     uint8_t type; /* a faas_type */

@@ -28,7 +28,8 @@ struct slot {
 struct faasi_sig_plan {
     ffi_cif cif;
     uint8_t slot_count;
-    uint8_t result_narrow; /* libffi returns it in a whole word */
+    faasi_sig_direct *direct; /* instead of libffi, or NULL */
+    uint8_t result_narrow;    /* libffi returns it in a whole word */
     struct slot slots[];
     /* Then: the ffi_types of structs, pointers to types, faasi_sig_args, the text. */
 };
@@ -217,6 +218,7 @@ static faas_status plan_fill(struct faasi_sig *sig, const struct faasi_sig_shape
                                            nodes[index].size};
         argument_add(b, index, arg);
     }
+    plan->direct = faasi_sig_direct_find(sig->text);
     plan->result_narrow = nodes[0].type != FAAS_TYPE_STRUCT && nodes[0].size > 0 &&
                           nodes[0].size < sizeof(ffi_arg);
     if (ffi_prep_cif(&plan->cif, FFI_DEFAULT_ABI, plan->slot_count, result,
@@ -415,7 +417,9 @@ static void narrow_call(const struct faasi_sig *sig, void (*symbol)(void), void 
 static inline void call(const struct faasi_sig *sig, void (*symbol)(void), void *result,
                         void **pointers)
 {
-    if (sig->plan->result_narrow)
+    if (FAASI_LIKELY(sig->plan->direct != NULL))
+        sig->plan->direct(symbol, pointers, result);
+    else if (sig->plan->result_narrow)
         narrow_call(sig, symbol, result, pointers);
     else
         ffi_call(&sig->plan->cif, symbol, result, pointers);
