@@ -125,9 +125,9 @@ FAAS_API const char *faas_status_text(faas_status status);
  * Returns one line about the last failure on this thread: the value that was refused and
  * the limit it met.
  *
- * Calls on the invocation path that are refused (FAAS_GROUP_REFUSED) and handlers that
- * fail leave it alone: there faas_status_text() says all there is, and a handler's own
- * message comes with its result. It is empty before the first failure.
+ * Invocations format nothing: what they return without a text of its own leaves this alone,
+ * and faas_status_text() says all there is. FAAS_EINIT, FAAS_ETYPE and FAAS_EINVAL have one,
+ * and a handler's own message comes with its result. It is empty before the first failure.
  *
  * Owner:  the library's; valid until the next failure on this thread.
  * Thread: any.

@@ -105,8 +105,9 @@ typedef struct faas_function_info {
     uint32_t version; /**< of a version, its number; 0 otherwise */
     char name[512];   /**< terminated; cut if it is longer, which only aliases can be */
     char signature[256];  /**< of a symbol; "" otherwise */
-    faas_function policy; /**< as it is in force, defaults filled in; its name, hooks and
-                               user are NULL */
+    faas_function policy; /**< as it is in force, defaults filled in, but that a
+                              concurrency of 0 follows the runtime; its name, hooks and
+                              user are NULL */
 } faas_function_info;
 
 /**

@@ -95,6 +95,7 @@ struct faasi_instance {
     _Atomic uint64_t calls;   /* only counted when the function bounds them */
     _Atomic uint64_t born;    /* ticks */
     uint64_t declared_bytes;
+    uint64_t leaving_bytes; /* Lock: what was counted as leaving when it was doomed */
     _Atomic uint64_t heap_bytes;
     struct faasi_block *heap;            /* of faas_instance_alloc() */
     struct faasi_instance *next, **link; /* Lock: in the gate's list */

@@ -447,6 +447,22 @@ faas_status faas_function_replace(faas_runtime *rt, faas_fn fn,
     return status;
 }
 
+/* The ranges that depend on what a function is already. Holds: the registry's lock. */
+static faas_status change_check(faas_runtime *rt, const struct faasi_function *f,
+                                const faas_function *known)
+{
+    faas_function both;
+
+    faasi_lock(&rt->gate.lock);
+    faasi_function_policy(f, &both);
+    faasi_unlock(&rt->gate.lock);
+    if (known->concurrency != 0)
+        both.concurrency = known->concurrency;
+    if (known->provisioned != 0)
+        both.provisioned = known->provisioned;
+    return policy_check(&both);
+}
+
 /* Lays changes over a function's policy; with provisioned instances to make, `*f` is held
  * until the caller lets go. */
 static faas_status function_change(faas_runtime *rt, faas_fn fn,
@@ -456,6 +472,8 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
 
     faasi_lock(&rt->registry.lock);
     status = function_changeable(rt, fn, f);
+    if (status == FAAS_OK)
+        status = change_check(rt, *f, known);
     if (status == FAAS_OK) {
         faasi_lock(&rt->gate.lock);
         policy_apply(&rt->gate, *f, known);
@@ -723,7 +741,7 @@ static faas_status parts_open(faas_runtime *rt, const struct faasi_entry *base,
 
 /* A new alias of that name, in the registry. Takes over `parts` on FAAS_OK. Holds: the
  * registry's lock. */
-static faas_status alias_open(faas_runtime *rt, faas_bytes name,
+static faas_status alias_open(faas_runtime *rt, faas_fn base, faas_bytes name,
                               struct faasi_parts *parts, struct faasi_alias **out)
 {
     struct faasi_alias *alias = faasi_alloc_zeroed(rt->allocator, sizeof *alias);
@@ -734,6 +752,7 @@ static faas_status alias_open(faas_runtime *rt, faas_bytes name,
         alias->entry.kind = FAAS_KIND_ALIAS;
         alias->entry.name = copy;
         alias->entry.name_size = (uint32_t)name.size;
+        alias->base = base;
         atomic_init(&alias->parts, parts);
         status = faasi_registry_add(&rt->registry, &alias->entry, name);
     } else {
@@ -752,8 +771,9 @@ static faas_status alias_open(faas_runtime *rt, faas_bytes name,
 
 /* Changes an alias of that name, or makes one. `*old` is what it pointed to. Holds: the
  * registry's lock. */
-static faas_status alias_set(faas_runtime *rt, faas_bytes name, struct faasi_parts *parts,
-                             struct faasi_parts **old, faas_fn *fn)
+static faas_status alias_set(faas_runtime *rt, faas_fn base, faas_bytes name,
+                             struct faasi_parts *parts, struct faasi_parts **old,
+                             faas_fn *fn)
 {
     faas_fn found = faasi_registry_find(&rt->registry, name);
     struct faasi_entry *entry = faasi_registry_get(&rt->registry, found);
@@ -762,11 +782,16 @@ static faas_status alias_set(faas_runtime *rt, faas_bytes name, struct faasi_par
 
     if (entry != NULL && entry->kind != FAAS_KIND_ALIAS)
         return faasi_fail(FAAS_EEXIST, "alias: \"%s\" is a function", entry->name);
+    /* "a:b" of "c" and "a" of "b:c" would have one name. */
+    if (alias != NULL &&
+        (alias->base.index != base.index || alias->base.generation != base.generation))
+        return faasi_fail(FAAS_EEXIST, "alias: \"%s\" belongs to another function",
+                          entry->name);
     if (alias != NULL)
         /* Release: pairs with the acquire in faasi_alias_pick(). */
         *old = atomic_exchange_explicit(&alias->parts, parts, memory_order_acq_rel);
     else
-        status = alias_open(rt, name, parts, &alias);
+        status = alias_open(rt, base, name, parts, &alias);
     if (status == FAAS_OK && fn != NULL)
         *fn = alias->entry.fn;
     return status;
@@ -801,7 +826,8 @@ static faas_status alias_put(faas_runtime *rt, faas_fn fn, const char *alias,
     if (status == FAAS_OK) {
         int size = snprintf(name, sizeof name, "%s:%s", f->entry.name, alias);
 
-        status = alias_set(rt, faas_bytes_of(name, (size_t)size), parts, &old, alias_fn);
+        status = alias_set(rt, f->entry.fn, faas_bytes_of(name, (size_t)size), parts,
+                           &old, alias_fn);
         if (status != FAAS_OK)
             old = parts;
     }

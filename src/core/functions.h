@@ -17,7 +17,8 @@
 faas_status faasi_code_import(faas_runtime *rt, const faas_function *function,
                               faas_function *known, struct faasi_code **code);
 
-/* Runs the `user_free` of a descriptor that is refused unread; not if its size is wrong. */
+/* Runs the `user_free` of a descriptor that is refused unread; not if its size is wrong.
+ */
 void faasi_function_refuse(const faas_function *function);
 
 /* Registers what `code` runs, and takes that over: it is released on failure. `function`
@@ -28,8 +29,8 @@ faas_status faasi_function_register(faas_runtime *rt, const faas_function *funct
 /* The policy of a function as a descriptor. Holds: the gate's lock. */
 void faasi_function_policy(const struct faasi_function *f, faas_function *policy);
 
-/* The runtime closes, and no visitor is left: ends every function, and waits until its calls
- * have. */
+/* The runtime closes, and no visitor is left: ends every function, and waits until its
+ * calls have. */
 void faasi_functions_end(faas_runtime *rt);
 
 /* Frees them. Nobody looks any more. */

@@ -53,9 +53,8 @@ static struct faasi_cell *next_cell(struct faasi_cell *cell)
 
 /* ---- refusing ---- */
 
-/* Counts a throttle and works out when to come back: the mean run time of some cells, by
- * the cap. */
-static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
+/* Works out when to come back: the mean run time of some cells, by the cap. */
+static void note_retry_after(struct faasi_gate *gate, struct faasi_function *f)
 {
     enum { CELLS = 8, LEAST_NS = 1000, UNKNOWN_NS = 1000000 };
     uint64_t calls = 0, ticks = 0;
@@ -72,6 +71,12 @@ static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
         retry_after_ns /= cap;
     if (retry_after_ns < LEAST_NS)
         retry_after_ns = LEAST_NS;
+}
+
+/* Counts a throttle. */
+static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
+{
+    note_retry_after(gate, f);
     atomic_fetch_add_explicit(&f->throttles, 1, memory_order_relaxed);
     return FAAS_EBUSY;
 }
@@ -106,49 +111,75 @@ static struct faasi_cell *cell_open(struct faasi_gate *gate, struct faasi_functi
     return cell;
 }
 
-/* A cell that has no permit: the idle one that was left last, else a cold one, made if
- * the cap has room. NULL with `*outcome` otherwise. Holds: lock. */
+/* A cold cell; made, or brought back, if the cap has room. NULL if it has not, or without
+ * memory: then `*no_memory` is set. Holds: lock. */
+static struct faasi_cell *cell_cold(struct faasi_gate *gate, struct faasi_function *f,
+                                    bool *no_memory)
+{
+    uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+    struct faasi_cell *retired = NULL, *cell;
+
+    *no_memory = false;
+    for (cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+        if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_COLD)
+            return cell;
+        if (cell->retired)
+            retired = cell;
+    }
+    if (f->seats.active >= cap)
+        return NULL;
+    if (retired == NULL) {
+        cell = cell_open(gate, f);
+        *no_memory = cell == NULL;
+        return cell;
+    }
+    retired->retired = false;
+    faasi_seat_set(&retired->seat, FAASI_COLD, 0, 0);
+    f->seats.active++;
+    return retired;
+}
+
+/* The idle cell without a permit that was left last, or NULL. Holds: lock. */
+static struct faasi_cell *cell_idle(struct faasi_function *f)
+{
+    struct faasi_cell *idle = NULL;
+
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+
+        if (faasi_word_state(word) == FAASI_IDLE && faasi_word_permit(word) == 0 &&
+            (idle == NULL ||
+             faasi_read(&cell->seat.left_ticks) > faasi_read(&idle->seat.left_ticks)))
+            idle = cell;
+    }
+    return idle;
+}
+
+/* Whether an instance is being made that the next call had better wait for: one that will
+ * have room for it, or one that stands on the last seat. Holds: lock. */
+static bool in_transit(struct faasi_function *f)
+{
+    if (f->instance_concurrency > 1)
+        return f->starting > 0 && faasi_instance_with_room(f) == NULL;
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
+        if (cell->transit)
+            return true;
+    return false;
+}
+
+/* A cell that has no permit: an idle one, else a cold one. NULL with `*outcome`
+ * otherwise. Holds: lock. */
 static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
                                               struct faasi_function *f,
                                               enum outcome *outcome)
 {
-    struct faasi_cell *idle = NULL, *cold = NULL, *retired = NULL;
-    /* With several calls to an instance, who finds none with room waits for the one that is
-     * being made. */
-    bool transit = f->starting > 0 && f->instance_concurrency > 1 &&
-                   faasi_instance_with_room(f) == NULL;
-    bool wait = transit;
-    uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+    struct faasi_cell *cell = cell_idle(f);
+    bool no_memory = false;
 
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
-        uint64_t word = faasi_seat_word(&cell->seat);
-        unsigned state = faasi_word_state(word);
-
-        if (state == FAASI_IDLE && faasi_word_permit(word) == 0 &&
-            (idle == NULL ||
-             faasi_read(&cell->seat.left_ticks) > faasi_read(&idle->seat.left_ticks)))
-            idle = cell;
-        else if (state == FAASI_COLD && cold == NULL)
-            cold = cell;
-        else if (state == FAASI_ODD && cell->retired)
-            retired = cell;
-        else if (state == FAASI_ODD && cell->transit)
-            transit = true;
-    }
-    *outcome = transit ? IN_TRANSIT : FUNCTION_FULL;
-    if (idle != NULL)
-        return idle;
-    if (cold == NULL && !wait && f->seats.active < cap && retired != NULL) {
-        cold = retired;
-        cold->retired = false;
-        faasi_seat_set(&cold->seat, FAASI_COLD, 0, 0);
-        f->seats.active++;
-    } else if (cold == NULL && !wait && f->seats.active < cap) {
-        cold = cell_open(gate, f);
-        if (cold == NULL)
-            *outcome = NO_MEMORY;
-    }
-    return wait ? NULL : cold;
+    if (cell == NULL && !(f->instance_concurrency > 1 && in_transit(f)))
+        cell = cell_cold(gate, f, &no_memory);
+    *outcome = no_memory ? NO_MEMORY : in_transit(f) ? IN_TRANSIT : FUNCTION_FULL;
+    return cell;
 }
 
 /* Makes a cell without a permit the caller's. Holds: lock. */
@@ -427,12 +458,15 @@ faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
     return status;
 }
 
-bool faasi_gate_has_room(struct faasi_gate *gate, struct faasi_function *f)
+faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
 {
     struct faasi_look look;
 
-    return !faasi_seats_full(&f->seats, &look) &&
-           (look.idle != NULL || !faasi_permits_full(&gate->permits));
+    if (!faasi_seats_full(&f->seats, &look) &&
+        (look.idle != NULL || !faasi_permits_full(&gate->permits)))
+        return FAAS_OK;
+    note_retry_after(gate, f);
+    return FAAS_EBUSY;
 }
 
 /* ---- leaving ---- */
@@ -526,18 +560,29 @@ void faasi_gate_unlock(struct faasi_gate *gate)
 
 /* ---- changes of a function ---- */
 
-struct faasi_cell *faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f)
+faas_status faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f,
+                               struct faasi_cell **out)
 {
-    enum outcome outcome;
-    struct faasi_cell *cell = cell_without_permit(gate, f, &outcome);
+    bool no_memory;
+    struct faasi_cell *cell = cell_cold(gate, f, &no_memory);
 
-    if (cell == NULL || cell->instance != NULL || !faasi_instance_afford(gate, cell))
-        return NULL;
+    *out = NULL;
+    if (no_memory)
+        return faasi_fail(FAAS_ENOMEM, "%s: no memory for an instance", f->entry.name);
+    if (cell == NULL)
+        return faasi_fail(FAAS_EINIT, "%s: no seat for a provisioned instance",
+                          f->entry.name);
+    if (!faasi_instance_afford(gate, cell))
+        return faasi_fail(FAAS_EINIT,
+                          "%s: no room for a provisioned instance in the "
+                          "runtime's memory_bytes",
+                          f->entry.name);
     cell->transit = true;
     faasi_seat_set(&cell->seat, FAASI_ODD, 0, 0);
     f->instances++;
     f->starting++;
-    return cell;
+    *out = cell;
+    return FAAS_OK;
 }
 
 bool faasi_gate_settle(struct faasi_gate *gate, struct faasi_cell *cell)

@@ -70,8 +70,9 @@ void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock);
 faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
                              uint64_t deadline, struct faasi_cell **cell);
 
-/* Whether a call of `f` would be admitted now; changes nothing. In a read section. */
-bool faasi_gate_has_room(struct faasi_gate *gate, struct faasi_function *f);
+/* Whether a call of `f` would be admitted now: FAAS_OK, or FAAS_EBUSY. Counts nothing. In
+ * a read section. */
+faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f);
 
 /* Leaves a seat under the lock: always right, and needed when attention was asked for or
  * the instance is to end. Runs close hooks. */
@@ -108,9 +109,11 @@ void faasi_gate_dismiss(struct faasi_gate *gate);
 /* What faas_retry_after_ns() says to this thread. */
 uint64_t faasi_gate_retry_after_ns(void);
 
-/* A cell of `f` to make a provisioned instance in, ODD and in transit; NULL if there is
- * no seat for it or no memory. Holds: lock. */
-struct faasi_cell *faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f);
+/* A cell of `f` to make a provisioned instance in, ODD and in transit.
+ * @return FAAS_OK, FAAS_EINIT if there is no seat or no budget for it, FAAS_ENOMEM.
+ * Holds: lock. */
+faas_status faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f,
+                               struct faasi_cell **cell);
 
 /* Ends the transit: IDLE if the instance was made and is wanted, COLD else. Returns false
  * if the function is dying; then it may be gone once the lock is. Holds: lock. */

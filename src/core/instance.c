@@ -57,8 +57,6 @@ static void instance_free(struct faasi_gate *gate, struct faasi_instance *instan
         instance->heap = block->next;
         faasi_free(gate->allocator, block, block->size);
     }
-    atomic_fetch_sub_explicit(&gate->held_bytes, faasi_read(&instance->heap_bytes),
-                              memory_order_relaxed);
     faasi_free(gate->allocator, instance, sizeof *instance);
 }
 
@@ -312,8 +310,12 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     if (status != FAAS_OK) {
         faasi_heap_close(cell->heap);
         cell->heap = NULL;
-        if (instance != NULL)
+        if (instance != NULL) {
+            atomic_fetch_sub_explicit(&gate->held_bytes,
+                                      faasi_read(&instance->heap_bytes),
+                                      memory_order_relaxed);
             instance_free(gate, instance);
+        }
     }
     return status;
 }
@@ -393,7 +395,9 @@ void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell)
         instance->next->link = instance->link;
     instance->next = gate->doomed;
     gate->doomed = instance;
-    gate->leaving_bytes += instance->declared_bytes + faasi_read(&instance->heap_bytes);
+    instance->leaving_bytes =
+        instance->declared_bytes + faasi_read(&instance->heap_bytes);
+    gate->leaving_bytes += instance->leaving_bytes;
     instance->function->instances--;
     instance->function->holds++;
 }
@@ -428,15 +432,15 @@ void faasi_instances_close(struct faasi_gate *gate, struct faasi_instance *doome
     while (doomed != NULL) {
         struct faasi_instance *instance = doomed;
         struct faasi_function *f = instance->function;
-        uint64_t declared = instance->declared_bytes;
-        uint64_t leaving = declared + faasi_read(&instance->heap_bytes);
+        uint64_t leaving = instance->leaving_bytes, held;
 
         doomed = instance->next;
         run_close(gate, instance);
+        held = instance->declared_bytes + faasi_read(&instance->heap_bytes);
         instance_free(gate, instance);
         faasi_lock(&gate->lock);
         gate->leaving_bytes -= leaving;
-        atomic_fetch_sub_explicit(&gate->held_bytes, declared, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&gate->held_bytes, held, memory_order_relaxed);
         f->holds--;
         faasi_gate_progress(gate, f);
         faasi_gate_serve(gate);
@@ -484,40 +488,46 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
     return soonest;
 }
 
+/* Leaves a function alone for a while: its provisioned instances cannot be made. */
+static void retry_later(struct faasi_gate *gate, struct faasi_function *f)
+{
+    f->retry_at = faasi_ticks_after(faasi_ticks(gate->clock),
+                                    faasi_ns_to_ticks(gate->clock, RETRY_NS));
+}
+
 /* A cell to make a provisioned instance in: of `only`, or of any function that did not
- * fail lately. Holds: lock. */
+ * fail lately. NULL if none is missing, or with `*status` if it cannot be had. Holds:
+ * lock. */
 static struct faasi_cell *find_missing(struct faasi_gate *gate,
-                                       struct faasi_function *only)
+                                       struct faasi_function *only, faas_status *status)
 {
     uint64_t now = faasi_ticks(gate->clock);
     struct faasi_cell *cell = NULL;
 
-    if (only != NULL)
-        return !only->dying && lacks_provisioned(only) ? faasi_gate_reserve(gate, only)
-                                                       : NULL;
+    *status = FAAS_OK;
+    if (only != NULL) {
+        if (!only->dying && lacks_provisioned(only))
+            *status = faasi_gate_reserve(gate, only, &cell);
+        return cell;
+    }
     for (struct faasi_function *f = gate->provisioned; f != NULL && cell == NULL;
          f = f->next)
-        if (lacks_provisioned(f) && f->retry_at <= now) {
-            /* No seat or no memory for it: not a reason to come back at once. */
-            cell = faasi_gate_reserve(gate, f);
-            if (cell == NULL)
-                f->retry_at =
-                    faasi_ticks_after(now, faasi_ns_to_ticks(gate->clock, RETRY_NS));
-        }
+        if (lacks_provisioned(f) && f->retry_at <= now &&
+            faasi_gate_reserve(gate, f, &cell) != FAAS_OK)
+            retry_later(gate, f);
     return cell;
 }
 
 faas_status faasi_instances_provision(struct faasi_gate *gate,
                                       struct faasi_function *only)
 {
-    faas_status first = FAAS_OK;
+    faas_status first = FAAS_OK, status;
     struct faasi_cell *cell;
 
     faasi_lock(&gate->lock);
-    while ((cell = find_missing(gate, only)) != NULL) {
+    while ((cell = find_missing(gate, only, &status)) != NULL) {
         struct faasi_function *f = cell->function;
         uint64_t init_ns = 0;
-        faas_status status;
 
         faasi_gate_unlock(gate);
         status = faasi_instance_ready(gate, cell, &init_ns);
@@ -525,15 +535,15 @@ faas_status faasi_instances_provision(struct faasi_gate *gate,
         if (first == FAAS_OK)
             first = status;
         /* `f` may be gone once the lock is, if it is dying. */
-        if (!faasi_gate_settle(gate, cell) && only != NULL)
-            break;
-        if (status == FAAS_OK || f->dying)
-            continue;
-        if (only != NULL)
-            break;
-        f->retry_at = faasi_ticks_after(faasi_ticks(gate->clock),
-                                        faasi_ns_to_ticks(gate->clock, RETRY_NS));
+        if (!faasi_gate_settle(gate, cell)) {
+            if (only != NULL)
+                break;
+        } else if (status != FAAS_OK) {
+            retry_later(gate, f);
+            if (only != NULL)
+                break;
+        }
     }
     faasi_gate_unlock(gate);
-    return first;
+    return first != FAAS_OK ? first : status;
 }

@@ -157,7 +157,7 @@ static faas_status call_enter(faas_runtime *rt, const struct faasi_request *requ
             continue;
         }
         if (request->options != NULL && request->options->dry_run != 0) {
-            status = faasi_gate_has_room(&rt->gate, f) ? FAAS_OK : FAAS_EBUSY;
+            status = faasi_gate_probe(&rt->gate, f);
             faasi_read_leave();
             return status;
         }
