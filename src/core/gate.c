@@ -419,31 +419,32 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
     return status == FAAS_EBUSY ? refuse(gate, f) : status;
 }
 
+faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
+                           struct faasi_cell **cell)
+{
+    struct faasi_look look;
+
+    *cell = NULL;
+    if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
+        return FAAS_ECLOSED;
+    if (faasi_seats_full(&f->seats, &look))
+        return atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT
+                   ? FAAS_OK
+                   : refuse(gate, f);
+    /* Not past those who wait. */
+    if (look.idle != NULL &&
+        atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
+        faasi_seat_take(look.idle, look.idle_word)) {
+        note_peak(f, look.busy + 1);
+        *cell = faasi_cell_of(look.idle);
+    }
+    return FAAS_OK;
+}
+
 faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
                              uint64_t deadline, struct faasi_cell **cell)
 {
-    struct faasi_look look;
     faas_status status;
-
-    if (atomic_load_explicit(&gate->closing, memory_order_relaxed)) {
-        faasi_read_leave();
-        return FAAS_ECLOSED;
-    }
-    /* Without the lock: a seat whose hint this thread does not have, or a refusal. */
-    if (faasi_seats_full(&f->seats, &look)) {
-        if (atomic_load_explicit(&f->on_full, memory_order_relaxed) != FAAS_FULL_WAIT) {
-            status = refuse(gate, f);
-            faasi_read_leave();
-            return status;
-        }
-    } else if (look.idle != NULL &&
-               atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
-               faasi_seat_take(look.idle, look.idle_word)) {
-        note_peak(f, look.busy + 1);
-        faasi_read_leave();
-        *cell = faasi_cell_of(look.idle);
-        return FAAS_OK;
-    }
 
     faasi_lock(&gate->lock);
     /* The lock keeps `f` from here on: it is freed only after it was dying under it. */

@@ -58,9 +58,16 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
                             const faas_runtime_options *options);
 void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock);
 
-/* Finds a seat for a call of `f`: a warm one, or one whose instance is still to be made
- * (cell->instance is NULL: call faasi_instance_start()). Called in a read section, which
- * it leaves.
+/* Finds a warm seat, or a refusal, without the lock. In a read section.
+ *
+ * @param[out] cell  The caller's until faasi_gate_leave(); NULL on FAAS_OK: ask
+ *                   faasi_gate_enter().
+ * @return FAAS_OK, FAAS_EBUSY, FAAS_ECLOSED */
+faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
+                           struct faasi_cell **cell);
+
+/* Finds a seat for a call of `f` under the lock: a warm one, or one whose instance is
+ * still to be made (cell->instance is NULL). Called in a read section, which it leaves.
  *
  * @return FAAS_OK, and the cell is the caller's until faasi_gate_leave(); or
  *         FAAS_ENOENT   `f` is dying: look its handle up again

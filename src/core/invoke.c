@@ -24,11 +24,11 @@ static _Thread_local struct hint hints[HINTS];
 
 /* How a call that had no seat at hand got one. */
 struct admission {
-    faas_fn fn;        /* behind an alias, the version's */
     faas_id id;        /* if it was needed before there was a seat */
     uint64_t deadline; /* ticks */
     uint64_t waited;   /* ticks */
     uint64_t init_ns;
+    bool timed; /* it took time: look at the deadline before the handler */
     bool cold;
 };
 
@@ -131,46 +131,66 @@ static faas_fn call_route(faas_runtime *rt, const faas_invoke_options *options,
     return faasi_alias_pick(alias, faas_bytes_of(&admission->id, sizeof admission->id));
 }
 
-/* Finds a seat without a hint. Called in a read section, which it leaves. Of a dry run
- * the cell is NULL. */
-static faas_status call_enter(faas_runtime *rt, const struct faasi_request *request,
-                              struct admission *admission, struct faasi_cell **cell)
+/* Finds what a handle stands for, and behind an alias the version. In a read section. */
+static struct faasi_function *call_resolve(faas_runtime *rt,
+                                           const struct faasi_request *request,
+                                           struct admission *admission)
+{
+    struct faasi_entry *entry = faasi_registry_get(&rt->registry, request->fn);
+
+    if (entry != NULL && entry->kind == FAAS_KIND_ALIAS)
+        entry = faasi_registry_get(
+            &rt->registry,
+            call_route(rt, request->options, (struct faasi_alias *)entry, admission));
+    return (struct faasi_function *)entry;
+}
+
+/* Finds a seat under the lock, and times it: this is where calls wait. In a read section,
+ * which it leaves. */
+static faas_status call_wait(faas_runtime *rt, const struct faasi_request *request,
+                             struct faasi_function *f, struct admission *admission,
+                             struct faasi_cell **cell)
 {
     uint64_t started = faasi_ticks(rt->gate.clock);
     faas_status status;
 
-    *cell = NULL;
-    for (;;) {
-        struct faasi_entry *entry = faasi_registry_get(&rt->registry, admission->fn);
-        struct faasi_function *f = (struct faasi_function *)entry;
+    admission->deadline =
+        call_deadline(rt->gate.clock, request, f, started, admission->deadline);
+    status = faasi_gate_enter(&rt->gate, f, admission->deadline, cell);
+    admission->waited += faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
+    admission->timed = true;
+    return status;
+}
 
-        if (entry == NULL) {
+/* Finds a seat without a hint. In a read section, which it leaves. Of a dry run the cell
+ * is NULL. */
+static faas_status call_enter(faas_runtime *rt, const struct faasi_request *request,
+                              struct admission *admission, struct faasi_cell **cell)
+{
+    faas_status status;
+
+    for (;;) {
+        struct faasi_function *f = call_resolve(rt, request, admission);
+        bool dry = request->options != NULL && request->options->dry_run != 0;
+
+        *cell = NULL;
+        if (f == NULL)
             status = atomic_load_explicit(&rt->gate.closing, memory_order_relaxed)
                          ? FAAS_ECLOSED
                          : FAAS_ENOENT;
-            faasi_read_leave();
-            return status;
-        }
-        if (entry->kind == FAAS_KIND_ALIAS) {
-            admission->fn =
-                call_route(rt, request->options, (struct faasi_alias *)entry, admission);
-            continue;
-        }
-        if (request->options != NULL && request->options->dry_run != 0) {
+        else if (dry)
             status = faasi_gate_probe(&rt->gate, f);
+        else
+            status = faasi_gate_try(&rt->gate, f, cell);
+        if (status != FAAS_OK || dry || *cell != NULL) {
             faasi_read_leave();
             return status;
         }
-        admission->deadline =
-            call_deadline(rt->gate.clock, request, f, started, admission->deadline);
-        status = faasi_gate_enter(&rt->gate, f, admission->deadline, cell);
+        status = call_wait(rt, request, f, admission, cell);
         if (status != FAAS_ENOENT)
-            break;
+            return status;
         faasi_read_enter(); // it went away, or was replaced: look again
-        admission->fn = request->fn;
     }
-    admission->waited = faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
-    return status;
 }
 
 /* ---- the call itself ---- */
@@ -324,7 +344,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         !cell_renew_heap(&rt->gate, cell))
         status = FAAS_ENOMEM;
     begun = faasi_ticks(clock);
-    if (FAASI_LIKELY(admission == NULL))
+    if (FAASI_LIKELY(admission == NULL || !admission->timed))
         deadline = call_deadline(clock, request, f, begun, deadline);
     else if (begun >= deadline && status == FAAS_OK)
         status = FAAS_EEXPIRED;
@@ -387,13 +407,14 @@ static faas_status call_admit(faas_runtime *rt, const struct faasi_request *requ
                               struct faas_context *parent, uint64_t deadline,
                               faas_result **result)
 {
-    struct admission admission = {.fn = request->fn, .deadline = deadline};
+    struct admission admission = {.deadline = deadline};
     struct faasi_cell *cell;
     faas_status status = call_enter(rt, request, &admission, &cell);
 
     if (status != FAAS_OK || cell == NULL)
         return status;
     admission.cold = cell->instance == NULL;
+    admission.timed |= admission.cold;
     status = faasi_instance_ready(&rt->gate, cell, &admission.init_ns);
     if (status != FAAS_OK) {
         faasi_gate_leave(&rt->gate, cell, false);
