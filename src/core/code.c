@@ -13,9 +13,12 @@ void faasi_code_release(struct faasi_code *code)
     /* Acquire-release: who frees sees what all others did. */
     if (atomic_fetch_sub_explicit(&code->refs, 1, memory_order_acq_rel) != 1)
         return;
-    faasi_sig_fini(&code->sig);
-    if (code->library != NULL)
-        (void)dlclose(code->library);
+    if (code->symbol != NULL) {
+        faasi_sig_fini(&code->symbol->sig);
+        if (code->symbol->library != NULL)
+            (void)dlclose(code->symbol->library);
+        faasi_free(code->allocator, code->symbol, sizeof *code->symbol);
+    }
     if (code->user_free != NULL)
         code->user_free(code->user);
     faasi_free(code->allocator, code, sizeof *code);

@@ -77,8 +77,8 @@ static void info_fill(faas_runtime *rt, const struct faasi_entry *entry,
     memcpy(info->name, entry->name, size);
     if (entry->kind == FAAS_KIND_ALIAS)
         return;
-    if (f->code->typed)
-        (void)faasi_sig_print(&f->code->sig, info->signature);
+    if (f->code->symbol != NULL)
+        (void)faasi_sig_print(&f->code->symbol->sig, info->signature);
     faasi_lock(&rt->gate.lock);
     faasi_function_policy(f, &info->policy);
     faasi_unlock(&rt->gate.lock);

@@ -23,6 +23,13 @@
 
 #include <stdatomic.h>
 
+/* What a typed symbol is beside its handler, which is the same for all. */
+struct faasi_symbol {
+    struct faasi_sig sig;
+    void (*address)(void);
+    void *library; /* from dlopen(), or NULL */
+};
+
 /* What runs, shared by a function and the versions published of it. */
 struct faasi_code {
     atomic_uint refs;
@@ -31,16 +38,15 @@ struct faasi_code {
     faas_close_hook *close;
     void *user;
     void (*user_free)(void *user);
-    bool typed; /* a symbol: `sig` and what it describes */
-    struct faasi_sig sig;
-    void (*symbol)(void);
-    void *library; /* from dlopen(), or NULL */
+    struct faasi_symbol *symbol; /* NULL: a plain handler */
     const faas_allocator *allocator;
 };
 
-/* What the cells that a function gave back had counted. Shared with its replacement. */
+/* What a function counts off the warm path, and what the cells that it gave back had
+ * counted. Made with its first cell, and shared with its replacement. Lock. */
 struct faasi_tally {
-    uint32_t refs; /* Lock */
+    uint32_t refs;
+    uint64_t cold_starts, init_errors, evictions, init_ns;
     uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms, peak_bytes;
     double used_byte_ns;
     faas_histogram latency;
@@ -133,7 +139,7 @@ struct faasi_entry {
 };
 
 struct faasi_function {
-    struct faasi_entry entry; /* its name is the function's own copy */
+    struct faasi_entry entry; /* its name stands behind the struct */
 
     /* Path. */
     struct faasi_code *code;
@@ -158,7 +164,6 @@ struct faasi_function {
 
     /* Lock. */
     struct faasi_tally *tally;
-    uint64_t cold_starts, init_errors, evictions, init_ns;
     uint32_t instances; /* that exist, or are being made */
     uint32_t starting;  /* of these, whose init runs */
     bool dying;         /* no call begins; the last one to leave ends it */

@@ -180,18 +180,16 @@ faas_status faasi_code_import(faas_runtime *rt, const faas_function *function,
 static struct faasi_function *function_open(faas_runtime *rt, faas_bytes name,
                                             struct faasi_code *code)
 {
-    struct faasi_function *f = faasi_alloc_lines(rt->allocator, sizeof *f);
-    char *copy = faasi_copy_text(rt->allocator, name.data, name.size);
+    struct faasi_function *f =
+        faasi_alloc_zeroed(rt->allocator, sizeof *f + name.size + 1);
 
-    if (f == NULL || copy == NULL) {
-        faasi_free_lines(rt->allocator, f, sizeof *f);
-        faasi_free(rt->allocator, copy, name.size + 1);
+    if (f == NULL) {
         faasi_code_release(code);
         (void)faasi_fail(FAAS_ENOMEM, "function: no memory");
         return NULL;
     }
     f->entry.kind = FAAS_KIND_FUNCTION;
-    f->entry.name = copy;
+    f->entry.name = memcpy(f + 1, name.data, name.size);
     f->entry.name_size = (uint32_t)name.size;
     f->code = code;
     f->handler = code->handler;
@@ -201,7 +199,7 @@ static struct faasi_function *function_open(faas_runtime *rt, faas_bytes name,
     return f;
 }
 
-/* The rest of a new function's policy. Holds: the gate's lock, or nobody knows it. */
+/* The rest of a new function's policy. Nobody knows it. */
 static void function_shape(struct faasi_gate *gate, struct faasi_function *f,
                            const faas_function *policy)
 {
@@ -210,7 +208,7 @@ static void function_shape(struct faasi_gate *gate, struct faasi_function *f,
     policy_apply(gate, f, policy);
     if (faasi_read(&f->heap_bytes) == 0)
         faasi_write(&f->heap_bytes, faasi_read(&f->memory_bytes));
-    faasi_gate_resize(gate, f);
+    faasi_gate_cap(f);
 }
 
 /* Puts a function among those whose instances are kept ready, or takes it out. Holds: the
@@ -340,31 +338,31 @@ static faas_status function_changeable(faas_runtime *rt, faas_fn fn,
     return FAAS_OK;
 }
 
-/* Hands the numbers of a function to the one that replaces it. Holds: the gate's lock. */
-static void function_inherit(struct faasi_function *f, struct faasi_function *old)
+/* Hands the numbers of a function to the one that replaces it: both count into one tally
+ * from here on. Holds: the gate's lock. */
+static void function_inherit(struct faasi_gate *gate, struct faasi_function *f,
+                             struct faasi_function *old)
 {
-    assert(f->tally == NULL || f->tally->calls == 0);
-    f->cold_starts += old->cold_starts;
-    f->init_errors += old->init_errors;
-    f->evictions += old->evictions;
-    f->init_ns += old->init_ns;
+    struct faasi_tally *own = f->tally;
+
     faasi_add(&f->throttles, faasi_read(&old->throttles));
     atomic_store_explicit(&f->peak,
                           atomic_load_explicit(&old->peak, memory_order_relaxed),
                           memory_order_relaxed);
     f->versions = old->versions;
-}
-
-/* Both count into one tally from here on. Holds: the gate's lock. */
-static void tally_share(struct faasi_gate *gate, struct faasi_function *f,
-                        struct faasi_function *old)
-{
     if (old->tally == NULL)
         return;
-    if (f->tally != NULL && --f->tally->refs == 0)
-        faasi_free(gate->allocator, f->tally, sizeof *f->tally);
     f->tally = old->tally;
     f->tally->refs++;
+    if (own == NULL)
+        return;
+    /* Of its provisioned instances; it has not run. */
+    assert(own->calls == 0 && own->refs == 1);
+    f->tally->cold_starts += own->cold_starts;
+    f->tally->init_errors += own->init_errors;
+    f->tally->init_ns += own->init_ns;
+    f->tally->evictions += own->evictions;
+    faasi_free(gate->allocator, own, sizeof *own);
 }
 
 /* Puts `f` in the place of what `fn` stands for. */
@@ -377,8 +375,7 @@ static faas_status function_swap(faas_runtime *rt, faas_fn fn, struct faasi_func
     status = function_changeable(rt, fn, old);
     if (status == FAAS_OK) {
         faasi_lock(&rt->gate.lock);
-        function_inherit(f, *old);
-        tally_share(&rt->gate, f, *old);
+        function_inherit(&rt->gate, f, *old);
         faasi_registry_swap(&rt->registry, &(*old)->entry, &f->entry);
         provisioned_list(&rt->gate, f);
         faasi_unlock(&rt->gate.lock);

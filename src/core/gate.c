@@ -334,6 +334,11 @@ static faas_status waiter_sleep(struct faasi_gate *gate, struct faasi_waiter *w,
             waiter_leave(gate, w);
             return FAAS_EBUSY;
         }
+        if (gate->doomed != NULL) { // ended for us, perhaps: closing it may be the answer
+            faasi_gate_unlock(gate);
+            faasi_lock(&gate->lock);
+            continue;
+        }
         if (gate->clock->source == FAASI_CLOCK_VIRTUAL || until == UINT64_MAX)
             faasi_wait(&w->wake, &gate->lock);
         else
@@ -402,6 +407,17 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
     enum outcome outcome = find_seat(gate, f, cell);
     faas_status status;
 
+    /* Memory is on its way: it is there when we have closed what was ended for it. */
+    while (outcome == MEMORY_FULL && gate->doomed != NULL) {
+        f->holds++;
+        faasi_gate_unlock(gate);
+        faasi_lock(&gate->lock);
+        f->holds--;
+        faasi_gate_progress(gate, f);
+        if (f->dying)
+            return FAAS_ENOENT;
+        outcome = find_seat(gate, f, cell);
+    }
     if (outcome == SEATED)
         return FAAS_OK;
     if (outcome == NO_MEMORY)
@@ -662,7 +678,7 @@ void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f)
     faasi_gate_progress(gate, f);
 }
 
-void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f)
+void faasi_gate_cap(struct faasi_function *f)
 {
     uint32_t cap = f->concurrency == FAAS_OFF ? 0
                    : f->concurrency == 0 || f->concurrency > FAASI_PERMITS_MAX
@@ -670,6 +686,14 @@ void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f)
                        : f->concurrency;
 
     atomic_store_explicit(&f->seats.cap, cap, memory_order_release);
+}
+
+void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f)
+{
+    uint32_t cap;
+
+    faasi_gate_cap(f);
+    cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
     /* Cold seats first, then idle ones; those that are busy leave under the lock, and
      * retire there. */
     for (int pass = 0; pass < 2; pass++) {
@@ -750,8 +774,7 @@ void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
         faasi_free(gate->allocator, f->tally, sizeof *f->tally);
     faasi_unlock(&gate->lock);
     faasi_code_release(f->code);
-    faasi_free(gate->allocator, (void *)(uintptr_t)f->entry.name, f->entry.name_size + 1);
-    faasi_free_lines(gate->allocator, f, sizeof *f);
+    faasi_free(gate->allocator, f, sizeof *f + f->entry.name_size + 1);
 }
 
 void faasi_gate_bury(struct faasi_gate *gate, struct faasi_function *f)
@@ -816,12 +839,12 @@ void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
     }
     note_peak(f, stats->concurrency);
     stats->throttles = faasi_read(&f->throttles);
-    stats->cold_starts = f->cold_starts;
-    stats->init_errors = f->init_errors;
-    stats->evictions = f->evictions;
+    stats->cold_starts = tally->cold_starts;
+    stats->init_errors = tally->init_errors;
+    stats->evictions = tally->evictions;
     stats->run_ns = faasi_ticks_to_ns(gate->clock, run_ticks);
     stats->wait_ns = faasi_ticks_to_ns(gate->clock, wait_ticks);
-    stats->init_ns = f->init_ns;
+    stats->init_ns = tally->init_ns;
     stats->billed_gb_s = (double)billed_kib_ms / (1024.0 * 1024.0 * 1000.0);
     stats->used_byte_s = used_byte_ns / 1e9;
     stats->concurrency_peak = atomic_load_explicit(&f->peak, memory_order_relaxed);

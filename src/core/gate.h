@@ -100,7 +100,10 @@ void faasi_gate_bury(struct faasi_gate *gate, struct faasi_function *f);
 /* One of what a dying function waits for has ended: tells who waits. Holds: lock. */
 void faasi_gate_progress(struct faasi_gate *gate, struct faasi_function *f);
 
-/* Applies f->concurrency and the runtime's cap. Holds: lock. */
+/* Applies f->concurrency to a function that nobody knows yet. */
+void faasi_gate_cap(struct faasi_function *f);
+
+/* Applies f->concurrency while calls run, and serves the waiters. Holds: lock. */
 void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f);
 
 /* Serves the waiters: something became free. Holds: lock. */

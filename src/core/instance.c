@@ -157,7 +157,7 @@ static bool evict_one(struct faasi_gate *gate)
             return false;
         f = victim->function;
         if (instance_end_idle(gate, victim)) {
-            f->evictions++;
+            f->tally->evictions++;
             return true;
         }
     }
@@ -168,9 +168,12 @@ bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
     uint64_t declared = declared_bytes(cell->function);
     uint64_t need = faasi_ticks_after(declared, FAASI_HEAP_BYTES);
 
-    /* What leaves is freed before the new one's init runs, by this same thread. */
-    while (faasi_ticks_after(bytes_held(gate), need) > gate->budget_bytes)
-        if (need > gate->budget_bytes || !evict_one(gate))
+    /* What was ended still counts until it is closed: the caller closes it and comes
+     * again, or is served by who does. */
+    while (faasi_ticks_after(faasi_read(&gate->held_bytes), need) > gate->budget_bytes)
+        if (need > gate->budget_bytes ||
+            faasi_ticks_after(bytes_held(gate), need) <= gate->budget_bytes ||
+            !evict_one(gate))
             return false;
     atomic_fetch_add_explicit(&gate->held_bytes, declared, memory_order_relaxed);
     cell->declared_bytes = declared;
@@ -265,8 +268,8 @@ static void instance_list(struct faasi_gate *gate, struct faasi_cell *cell,
     cell->instance = instance;
     cell->listed = true;
     faasi_write(&instance->born, now);
-    f->cold_starts++;
-    f->init_ns += init_ns;
+    f->tally->cold_starts++;
+    f->tally->init_ns += init_ns;
     if (age < due)
         due = age;
     if (due < gate->sweep_at) {
@@ -301,7 +304,7 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     if (status == FAAS_OK) {
         instance_list(gate, cell, instance, *init_ns);
     } else {
-        f->init_errors++;
+        f->tally->init_errors++;
         f->instances--;
         faasi_instance_refund(gate, cell);
     }
@@ -525,10 +528,19 @@ faas_status faasi_instances_provision(struct faasi_gate *gate,
     struct faasi_cell *cell;
 
     faasi_lock(&gate->lock);
-    while ((cell = find_missing(gate, only, &status)) != NULL) {
-        struct faasi_function *f = cell->function;
+    for (;;) {
+        struct faasi_function *f;
         uint64_t init_ns = 0;
 
+        cell = find_missing(gate, only, &status);
+        if (cell == NULL && gate->doomed == NULL)
+            break;
+        if (cell == NULL) { // memory is on its way
+            faasi_gate_unlock(gate);
+            faasi_lock(&gate->lock);
+            continue;
+        }
+        f = cell->function;
         faasi_gate_unlock(gate);
         status = faasi_instance_ready(gate, cell, &init_ns);
         faasi_lock(&gate->lock);

@@ -199,11 +199,13 @@ static faas_status call_enter(faas_runtime *rt, const struct faasi_request *requ
 static faas_status call_check(const struct faasi_request *request,
                               const struct faasi_function *f)
 {
-    const struct faasi_sig *sig = &f->code->sig;
+    const struct faasi_symbol *symbol = f->code->symbol;
+    const struct faasi_sig *sig;
     faas_status status;
 
-    if (!f->code->typed)
+    if (symbol == NULL)
         return faasi_fail(FAAS_ETYPE, "%s is no symbol with a signature", f->entry.name);
+    sig = &symbol->sig;
     if (!request->typed)
         return faasi_sig_check_packed(sig, request->input.data, request->input.size, NULL,
                                       0);
@@ -338,7 +340,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     bool end = false;
     int code;
 
-    if (FAASI_UNLIKELY(f->code->typed || request->typed))
+    if (FAASI_UNLIKELY(f->code->symbol != NULL || request->typed))
         status = call_check(request, f);
     if (FAASI_UNLIKELY(!faasi_heap_is_home(cell->heap)) && status == FAAS_OK &&
         !cell_renew_heap(&rt->gate, cell))

@@ -11,27 +11,27 @@
 /* The handler of every symbol. The arguments were checked when the call had its seat. */
 static int symbol_handler(faas_context *ctx, faas_bytes input)
 {
-    const struct faasi_code *code = ctx->function->code;
+    const struct faasi_symbol *symbol = ctx->function->code->symbol;
     void *result = NULL;
 
     if (ctx->request->typed) {
-        faasi_sig_call_values(&code->sig, code->symbol, ctx->request->values,
+        faasi_sig_call_values(&symbol->sig, symbol->address, ctx->request->values,
                               ctx->request->answer);
         return 0;
     }
-    if (code->sig.result.size != 0) {
-        result = faasi_heap_alloc(ctx->heap, code->sig.result.size);
+    if (symbol->sig.result.size != 0) {
+        result = faasi_heap_alloc(ctx->heap, symbol->sig.result.size);
         if (result == NULL)
             return FAAS_ENOMEM;
     }
-    faasi_sig_call_packed(&code->sig, code->symbol, input.data, result);
-    return faas_reply_as_is(ctx, faas_bytes_of(result, code->sig.result.size));
+    faasi_sig_call_packed(&symbol->sig, symbol->address, input.data, result);
+    return faas_reply_as_is(ctx, faas_bytes_of(result, symbol->sig.result.size));
 }
 
 /* What is wrong with a policy for a symbol, if anything. */
-static faas_status symbol_check(const faas_function *known, void (*symbol)(void))
+static faas_status symbol_check(const faas_function *known, void (*address)(void))
 {
-    if (symbol == NULL)
+    if (address == NULL)
         return faasi_fail(FAAS_EINVAL, "symbol: it is NULL");
     if (known->name != NULL || known->handler != NULL || known->init != NULL ||
         known->close != NULL)
@@ -40,8 +40,25 @@ static faas_status symbol_check(const faas_function *known, void (*symbol)(void)
     return FAAS_OK;
 }
 
+/* Makes a code a symbol's. On failure the code may have one without a signature. */
+static faas_status symbol_open(struct faasi_code *code, const char *signature,
+                               void (*address)(void), void *library)
+{
+    code->symbol = faasi_alloc_zeroed(code->allocator, sizeof *code->symbol);
+    if (code->symbol == NULL) {
+        if (library != NULL)
+            (void)dlclose(library);
+        return faasi_fail(FAAS_ENOMEM, "symbol: no memory");
+    }
+    code->symbol->library = library;
+    code->symbol->address = address;
+    code->handler = symbol_handler;
+    return faasi_sig_parse(&code->symbol->sig, signature, strlen(signature),
+                           code->allocator);
+}
+
 static faas_status symbol_register(faas_runtime *rt, const char *name,
-                                   const char *signature, void (*symbol)(void),
+                                   const char *signature, void (*address)(void),
                                    void *library, const faas_function *policy,
                                    faas_fn *fn)
 {
@@ -58,14 +75,10 @@ static faas_status symbol_register(faas_runtime *rt, const char *name,
             (void)dlclose(library);
         return status;
     }
-    code->library = library;
-    status = symbol_check(&known, symbol);
+    status = symbol_open(code, signature, address, library);
     if (status == FAAS_OK)
-        status = faasi_sig_parse(&code->sig, signature, strlen(signature), rt->allocator);
+        status = symbol_check(&known, address);
     if (status == FAAS_OK) {
-        code->symbol = symbol;
-        code->typed = true;
-        code->handler = symbol_handler;
         known.name = name;
         status = faasi_function_register(rt, &known, code, fn);
     } else {
