@@ -155,12 +155,17 @@ static struct faasi_cell *cell_idle(struct faasi_function *f)
     return idle;
 }
 
-/* Whether an instance is being made that the next call had better wait for: one that will
- * have room for it, or one that stands on the last seat. Holds: lock. */
-static bool in_transit(struct faasi_function *f)
+/* With several calls to an instance, who finds none with room waits for the one that is
+ * being made. Holds: lock. */
+static bool is_made_for_many(struct faasi_function *f)
 {
-    if (f->instance_concurrency > 1)
-        return f->starting > 0 && faasi_instance_with_room(f) == NULL;
+    return f->instance_concurrency > 1 && f->starting > 0 &&
+           faasi_instance_with_room(f) == NULL;
+}
+
+/* Whether a seat is out of use for as long as an instance is made ahead. Holds: lock. */
+static bool has_transit(struct faasi_function *f)
+{
     for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
         if (cell->transit)
             return true;
@@ -174,11 +179,13 @@ static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
                                               enum outcome *outcome)
 {
     struct faasi_cell *cell = cell_idle(f);
-    bool no_memory = false;
+    bool wait = is_made_for_many(f), no_memory = false;
 
-    if (cell == NULL && !(f->instance_concurrency > 1 && in_transit(f)))
+    if (cell == NULL && !wait)
         cell = cell_cold(gate, f, &no_memory);
-    *outcome = no_memory ? NO_MEMORY : in_transit(f) ? IN_TRANSIT : FUNCTION_FULL;
+    *outcome = no_memory                ? NO_MEMORY
+               : wait || has_transit(f) ? IN_TRANSIT
+                                        : FUNCTION_FULL;
     return cell;
 }
 

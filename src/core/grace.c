@@ -2,6 +2,7 @@
 /* grace.c - the list of reading threads, and the wait for a grace period. */
 #include "grace.h"
 
+#include "mem.h"
 #include "sync.h"
 
 #include <linux/membarrier.h>
@@ -37,6 +38,16 @@ static void reader_unlist(void *reader)
         self->next->link = self->link;
     faasi_unlock(&readers_lock);
     self->listed = false;
+    faasi_free(&faasi_default_allocator, self->memory, 1);
+    self->memory = NULL;
+}
+
+void faasi_thread_memory(size_t size)
+{
+    struct faasi_reader *self = &faasi_reader_self;
+
+    if (self->listed && self->memory == NULL)
+        self->memory = faasi_alloc_zeroed(&faasi_default_allocator, size);
 }
 
 static void start(void)

@@ -15,7 +15,7 @@
  * the thread sanitizer, which does not know membarrier, both are real. Source: liburcu's
  * "memb" flavour.
  *
- * Layer: 0 base. Includes base.h and sync.h.
+ * Layer: 0 base. Includes base.h, mem.h and sync.h.
  * Locks: one of the process, over the list of threads; innermost. */
 #ifndef FAASI_GRACE_H
 #define FAASI_GRACE_H
@@ -38,6 +38,7 @@ struct faasi_reader {
     uint32_t depth;
     bool listed;   /* in the list that editors look through */
     bool in_crowd; /* could not be listed: counted in faasi_grace_crowd instead */
+    void *memory;  /* of faasi_thread_memory() */
     struct faasi_reader *next;
     struct faasi_reader **link;
 };
@@ -93,6 +94,11 @@ static inline void faasi_read_leave(void)
                           atomic_load_explicit(&self->seq, memory_order_relaxed) + 1,
                           memory_order_release);
 }
+
+/* Gives this thread zeroed memory, if it has none: `faasi_reader_self.memory`, until the
+ * thread ends. Without memory, or if the thread's end cannot be noticed, it stays NULL.
+ */
+void faasi_thread_memory(size_t size);
 
 static inline bool faasi_reading(void)
 {

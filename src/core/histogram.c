@@ -30,9 +30,12 @@ uint64_t faas_histogram_quantile(const faas_histogram *histogram, double q)
         return 0;
     if (!(q > 0))
         q = 0;
+    /* Rounded up: the share is not exceeded only if that many have been seen. */
     rank = q >= 1 ? total : (uint64_t)(q * (double)total);
-    if (rank == 0)
-        rank = 1;
+    if ((double)rank < q * (double)total || rank == 0)
+        rank++;
+    if (rank > total)
+        rank = total;
     for (unsigned i = 0; i < FAAS_HISTOGRAM_BUCKETS; i++) {
         seen += histogram->count[i];
         if (seen >= rank)

@@ -18,9 +18,12 @@ struct hint {
     uint64_t idle;
 };
 
-enum { HINTS = 16 };
+/* A thread begins with a few hints in its own block, which is small; see CMakeLists.txt.
+ * One that calls more functions than these gets a table on the heap. */
+enum { HINTS_FEW = 16, HINTS_MANY = 256, MISSES_MAX = 64 };
 
-static _Thread_local struct hint hints[HINTS];
+static _Thread_local struct hint few_hints[HINTS_FEW];
+static _Thread_local uint32_t hint_misses; /* calls whose place had another's hint */
 
 /* How a call that had no seat at hand got one. */
 struct admission {
@@ -32,14 +35,27 @@ struct admission {
     bool cold;
 };
 
+/* The table on the heap is the memory of the thread: gone when that ends. */
 static struct hint *hint_of(faas_fn fn)
 {
-    return &hints[(fn.index ^ fn.generation ^ fn.runtime) % HINTS];
+    uint64_t key = fn.index ^ fn.generation ^ fn.runtime;
+    struct hint *many = faasi_reader_self.memory;
+
+    return FAASI_LIKELY(many == NULL) ? &few_hints[key % HINTS_FEW]
+                                      : &many[key % HINTS_MANY];
 }
 
 static bool fn_equal(faas_fn a, faas_fn b)
 {
     return a.index == b.index && a.generation == b.generation && a.runtime == b.runtime;
+}
+
+/* A call found another function's hint in its place: the few will not do for a thread
+ * where that is common. Without memory it keeps them, and asks again later. */
+static void hints_miss(void)
+{
+    if (++hint_misses % MISSES_MAX == 0)
+        faasi_thread_memory(HINTS_MANY * sizeof(struct hint));
 }
 
 static bool id_given(faas_id id)
@@ -410,9 +426,13 @@ static faas_status call_admit(faas_runtime *rt, const struct faasi_request *requ
                               faas_result **result)
 {
     struct admission admission = {.deadline = deadline};
+    const struct hint *hint = hint_of(request->fn);
     struct faasi_cell *cell;
-    faas_status status = call_enter(rt, request, &admission, &cell);
+    faas_status status;
 
+    if (hint->cell != NULL && !fn_equal(hint->fn, request->fn))
+        hints_miss();
+    status = call_enter(rt, request, &admission, &cell);
     if (status != FAAS_OK || cell == NULL)
         return status;
     admission.cold = cell->instance == NULL;

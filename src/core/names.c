@@ -8,35 +8,58 @@
 
 #include <string.h>
 
-#define ADDRESS_BITS 48
-#define ADDRESS_MASK (((uint64_t)1 << ADDRESS_BITS) - 1)
+/* A word is the upper bits of the hash and the name's size, which is never 0. */
+enum { SIZE_BITS = 10, SIZE_MAX_BYTES = (1 << SIZE_BITS) - 1 };
 
-/* A word whose name was taken out; probing goes on behind it. Entries are aligned, so no
- * address is 1. */
-enum { EMPTY = 0, GRAVE = 1, SLOTS_MIN = 16 };
+/* A grave's name was taken out; probing goes on behind it. */
+#define EMPTY ((uint64_t)0)
+#define GRAVE ((uint64_t)1 << SIZE_BITS)
+
+enum { SLOTS_MIN = 16, SHORT_MAX = 16 };
+
+struct faasi_name {
+    uint32_t size;
+    char text[];
+};
+
+/* A short name as two words, which with its size say all of it. */
+struct parts {
+    uint64_t head, tail;
+};
+
+struct slot {
+    _Atomic uint64_t word;
+    struct faasi_named named;
+    union {
+        struct parts parts;            /* of a short name */
+        const struct faasi_name *name; /* of a long one */
+    } as;
+};
 
 struct faasi_names_table {
     size_t mask;
-    _Atomic uint64_t slots[];
+    _Alignas(FAASI_CACHELINE) struct slot slots[];
 };
+
+_Static_assert(FAASI_CACHELINE % sizeof(struct slot) == 0, "no slot is on two lines");
 
 static size_t table_size(size_t slots)
 {
-    return sizeof(struct faasi_names_table) + slots * sizeof(_Atomic uint64_t);
+    return sizeof(struct faasi_names_table) + slots * sizeof(struct slot);
 }
 
 static struct faasi_names_table *table_open(const faas_allocator *allocator, size_t slots)
 {
-    struct faasi_names_table *table = faasi_alloc_zeroed(allocator, table_size(slots));
+    struct faasi_names_table *table = faasi_alloc_lines(allocator, table_size(slots));
 
     if (table != NULL)
         table->mask = slots - 1;
     return table;
 }
 
-static struct faasi_name *word_name(uint64_t word)
+static void table_free(const faas_allocator *allocator, struct faasi_names_table *table)
 {
-    return (struct faasi_name *)(uintptr_t)(word & ADDRESS_MASK);
+    faasi_free_lines(allocator, table, table_size(table->mask + 1));
 }
 
 static bool word_is_name(uint64_t word)
@@ -44,40 +67,96 @@ static bool word_is_name(uint64_t word)
     return word != EMPTY && word != GRAVE;
 }
 
-static uint64_t name_word(const struct faasi_name *name, uint64_t hash)
+static bool word_is_long(uint64_t word)
 {
-    return (uint64_t)(uintptr_t)name | hash >> ADDRESS_BITS << ADDRESS_BITS;
+    return (word & SIZE_MAX_BYTES) > SHORT_MAX;
 }
 
-static bool name_is(const struct faasi_name *name, faas_bytes text)
+/* The first and the last bytes, which overlap when there are fewer. */
+static inline struct parts parts_of(const unsigned char *text, size_t size)
 {
-    return name->size == text.size && memcmp(name->text, text.data, text.size) == 0;
+    struct parts parts = {0, 0};
+
+    if (FAASI_LIKELY(size >= 8)) {
+        memcpy(&parts.head, text, 8);
+        memcpy(&parts.tail, text + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(&parts.head, text, 4);
+        memcpy(&parts.tail, text + size - 4, 4);
+    } else {
+        parts.head = text[0];
+        parts.tail = (uint64_t)text[size / 2] << 8 | text[size - 1];
+    }
+    return parts;
 }
 
-/* Returns the place of a name, or where probing ended: at an empty word. */
-static size_t table_probe(const struct faasi_names_table *table, uint64_t hash,
-                          faas_bytes text, uint64_t *word)
+/* `text` has 1 to SIZE_MAX_BYTES bytes. */
+static inline uint64_t word_of(faas_bytes text)
 {
-    size_t at = (size_t)hash & table->mask;
+    return (faasi_hash(text.data, text.size) & ~(uint64_t)SIZE_MAX_BYTES) | text.size;
+}
 
-    for (;; at = (at + 1) & table->mask) {
-        /* Acquire: pairs with the release in table_put(); the entry is whole. */
-        *word = atomic_load_explicit(&table->slots[at], memory_order_acquire);
-        if (*word == EMPTY)
-            return at;
-        if (*word != GRAVE && *word >> ADDRESS_BITS == hash >> ADDRESS_BITS &&
-            name_is(word_name(*word), text))
-            return at;
+/* Returns the next slot of a name's probe that has its word, or NULL; `at` is where to
+ * begin, and then where to go on. */
+static inline struct slot *table_next(struct faasi_names_table *table, uint64_t word,
+                                      size_t *at)
+{
+    for (;;) {
+        struct slot *slot = &table->slots[*at & table->mask];
+        /* Acquire: pairs with the release in table_put(); the slot is whole. */
+        uint64_t found = atomic_load_explicit(&slot->word, memory_order_acquire);
+
+        ++*at;
+        if (found == word)
+            return slot;
+        if (found == EMPTY)
+            return NULL;
     }
 }
 
-static void table_put(struct faasi_names_table *table, uint64_t hash, uint64_t word)
+static struct slot *table_probe_long(struct faasi_names_table *table, faas_bytes text,
+                                     uint64_t word)
 {
-    size_t at = (size_t)hash & table->mask;
+    size_t at = (size_t)(word >> SIZE_BITS);
+    struct slot *slot;
 
-    while (atomic_load_explicit(&table->slots[at], memory_order_relaxed) != EMPTY)
+    do
+        slot = table_next(table, word, &at);
+    while (slot != NULL && memcmp(slot->as.name->text, text.data, text.size) != 0);
+    return slot;
+}
+
+/* Returns the slot of a name, or NULL. Short names are on a path of their own, which
+ * needs few registers: of a million of them every lookup waits for memory, and the
+ * shorter it is the more of them the processor has under way. */
+static inline struct slot *table_probe(struct faasi_names_table *table, faas_bytes text,
+                                       uint64_t word)
+{
+    size_t at = (size_t)(word >> SIZE_BITS);
+    struct parts parts;
+    struct slot *slot;
+
+    if (FAASI_UNLIKELY(text.size > SHORT_MAX))
+        return table_probe_long(table, text, word);
+    parts = parts_of(text.data, text.size);
+    do
+        slot = table_next(table, word, &at);
+    while (slot != NULL &&
+           (slot->as.parts.head != parts.head || slot->as.parts.tail != parts.tail));
+    return slot;
+}
+
+/* Copies into the first empty slot. */
+static void table_put(struct faasi_names_table *table, uint64_t word,
+                      const struct slot *from)
+{
+    size_t at = (size_t)(word >> SIZE_BITS) & table->mask;
+
+    while (atomic_load_explicit(&table->slots[at].word, memory_order_relaxed) != EMPTY)
         at = (at + 1) & table->mask;
-    atomic_store_explicit(&table->slots[at], word, memory_order_release);
+    table->slots[at].named = from->named;
+    table->slots[at].as = from->as;
+    atomic_store_explicit(&table->slots[at].word, word, memory_order_release);
 }
 
 faas_status faasi_names_init(struct faasi_names *names, const faas_allocator *allocator)
@@ -92,13 +171,19 @@ faas_status faasi_names_init(struct faasi_names *names, const faas_allocator *al
 
 static size_t name_size(size_t text_size)
 {
-    return sizeof(struct faasi_name) + text_size + 1;
+    return sizeof(struct faasi_name) + text_size;
 }
 
 void faasi_names_free(struct faasi_names *names, const struct faasi_name *name)
 {
     if (name != NULL)
         faasi_free(names->allocator, (void *)(uintptr_t)name, name_size(name->size));
+}
+
+/* The memory of a slot's name, or NULL. */
+static const struct faasi_name *slot_name(const struct slot *slot, uint64_t word)
+{
+    return word_is_name(word) && word_is_long(word) ? slot->as.name : NULL;
 }
 
 void faasi_names_fini(struct faasi_names *names)
@@ -109,24 +194,25 @@ void faasi_names_fini(struct faasi_names *names)
     if (table == NULL)
         return;
     for (size_t i = 0; i <= table->mask; i++) {
-        uint64_t word = atomic_load_explicit(&table->slots[i], memory_order_relaxed);
+        const struct slot *slot = &table->slots[i];
 
-        if (word_is_name(word))
-            faasi_names_free(names, word_name(word));
+        faasi_names_free(names, slot_name(slot, atomic_load_explicit(
+                                                    &slot->word, memory_order_relaxed)));
     }
-    faasi_free(names->allocator, table, table_size(table->mask + 1));
+    table_free(names->allocator, table);
     atomic_store_explicit(&names->table, NULL, memory_order_relaxed);
 }
 
-const struct faasi_name *faasi_names_find(const struct faasi_names *names,
-                                          faas_bytes text)
+struct faasi_named faasi_names_find(const struct faasi_names *names, faas_bytes text)
 {
-    const struct faasi_names_table *table =
-        atomic_load_explicit(&names->table, memory_order_acquire);
-    uint64_t word;
+    static const struct faasi_named none;
+    const struct slot *slot;
 
-    (void)table_probe(table, faasi_hash(text.data, text.size), text, &word);
-    return word == EMPTY ? NULL : word_name(word);
+    if (FAASI_UNLIKELY(text.size - 1 >= SIZE_MAX_BYTES))
+        return none;
+    slot = table_probe(atomic_load_explicit(&names->table, memory_order_acquire), text,
+                       word_of(text));
+    return slot == NULL ? none : slot->named;
 }
 
 /* Makes room for one more: a table of twice the size, or of the same when graves fill it.
@@ -146,49 +232,55 @@ static faas_status names_grow(struct faasi_names *names)
     if (table == NULL)
         return faasi_fail(FAAS_ENOMEM, "names: no room for %zu", names->count + 1);
     for (size_t i = 0; i <= old->mask; i++) {
-        uint64_t word = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
-        const struct faasi_name *name = word_name(word);
+        const struct slot *slot = &old->slots[i];
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 
         if (word_is_name(word))
-            table_put(table, faasi_hash(name->text, name->size), word);
+            table_put(table, word, slot);
     }
     /* Release: pairs with the acquire in faasi_names_find(). */
     atomic_store_explicit(&names->table, table, memory_order_release);
     names->used = names->count;
     faasi_grace_wait();
-    faasi_free(names->allocator, old, table_size(old->mask + 1));
+    table_free(names->allocator, old);
     return FAAS_OK;
+}
+
+/* The text of a long name. */
+static struct faasi_name *name_open(const faas_allocator *allocator, faas_bytes text)
+{
+    struct faasi_name *name = faasi_alloc(allocator, name_size(text.size));
+
+    if (name == NULL)
+        return NULL;
+    name->size = (uint32_t)text.size;
+    memcpy(name->text, text.data, text.size);
+    return name;
 }
 
 faas_status faasi_names_insert(struct faasi_names *names, faas_bytes text, uint32_t index,
                                uint32_t generation)
 {
-    uint64_t hash = faasi_hash(text.data, text.size);
-    struct faasi_name *name;
-    uint64_t word;
+    struct slot slot = {.named = {index, generation}};
+    uint64_t word = word_of(text);
     faas_status status;
 
-    (void)table_probe(atomic_load_explicit(&names->table, memory_order_relaxed), hash,
-                      text, &word);
-    if (word != EMPTY)
+    assert(text.size > 0 && text.size <= SIZE_MAX_BYTES && generation != 0);
+    if (table_probe(atomic_load_explicit(&names->table, memory_order_relaxed), text,
+                    word) != NULL)
         return faasi_fail(FAAS_EEXIST, "name: \"%.*s\" is taken", (int)text.size,
                           (const char *)text.data);
     status = names_grow(names);
     if (status != FAAS_OK)
         return status;
-    name = faasi_alloc(names->allocator, name_size(text.size));
-    if (name == NULL || (uint64_t)(uintptr_t)name > ADDRESS_MASK) {
-        faasi_free(names->allocator, name, name_size(text.size));
-        return faasi_fail(FAAS_ENOMEM, "name: no memory below 2^48 for %zu bytes",
-                          text.size);
+    if (!word_is_long(word)) {
+        slot.as.parts = parts_of(text.data, text.size);
+    } else {
+        slot.as.name = name_open(names->allocator, text);
+        if (slot.as.name == NULL)
+            return faasi_fail(FAAS_ENOMEM, "name: no memory for %zu bytes", text.size);
     }
-    name->index = index;
-    name->generation = generation;
-    name->size = (uint32_t)text.size;
-    memcpy(name->text, text.data, text.size);
-    name->text[text.size] = '\0';
-    table_put(atomic_load_explicit(&names->table, memory_order_relaxed), hash,
-              name_word(name, hash));
+    table_put(atomic_load_explicit(&names->table, memory_order_relaxed), word, &slot);
     names->count++;
     names->used++;
     return FAAS_OK;
@@ -196,13 +288,12 @@ faas_status faasi_names_insert(struct faasi_names *names, faas_bytes text, uint3
 
 const struct faasi_name *faasi_names_remove(struct faasi_names *names, faas_bytes text)
 {
-    struct faasi_names_table *table =
-        atomic_load_explicit(&names->table, memory_order_relaxed);
-    uint64_t word;
-    size_t at = table_probe(table, faasi_hash(text.data, text.size), text, &word);
+    uint64_t word = word_of(text);
+    struct slot *slot = table_probe(
+        atomic_load_explicit(&names->table, memory_order_relaxed), text, word);
 
-    assert(word_is_name(word));
-    atomic_store_explicit(&table->slots[at], GRAVE, memory_order_release);
+    assert(slot != NULL);
+    atomic_store_explicit(&slot->word, GRAVE, memory_order_release);
     names->count--;
-    return word_name(word);
+    return slot_name(slot, word);
 }

@@ -79,13 +79,13 @@ struct faasi_entry *faasi_registry_get(const struct faasi_registry *registry, fa
 
 faas_fn faasi_registry_find(const struct faasi_registry *registry, faas_bytes name)
 {
-    const struct faasi_name *found = faasi_names_find(&registry->names, name);
+    struct faasi_named found = faasi_names_find(&registry->names, name);
     faas_fn fn = {0, 0, 0};
 
-    if (found != NULL) {
+    if (found.generation != 0) {
         fn.runtime = registry->runtime_id;
-        fn.index = found->index;
-        fn.generation = found->generation;
+        fn.index = found.index;
+        fn.generation = found.generation;
     }
     return fn;
 }
