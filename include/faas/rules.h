@@ -11,6 +11,7 @@
 #define FAAS_RULES_H
 
 #include <faas/base.h>
+#include <faas/event.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,11 +52,6 @@ typedef struct faas_match {
     const char *name; /**< terminated; valid until the rule is replaced or deleted */
     void *user;       /**< as given to faas_ruleset_put() */
 } faas_match;
-
-/** The event was made by the host itself: it is not checked, and reading ends as soon as
- *  every field that rules name was seen. A key that comes twice may then count once; a
- *  malformed text gives an answer or FAAS_ESYNTAX, and is read within its bytes. */
-#define FAAS_EVENT_TRUSTED 1u
 
 /**
  * Opens an empty set.
