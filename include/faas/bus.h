@@ -52,12 +52,67 @@ FAAS_API FAAS_NODISCARD faas_status faas_subscribe(faas_runtime *rt, faas_fn fn,
 /**
  * Ends a subscription. A publish that runs meanwhile may still deliver.
  *
- * @return FAAS_OK, FAAS_ENOENT, FAAS_ENOMEM (it stays)
+ * @return FAAS_OK, FAAS_ENOENT, FAAS_ECLOSED
  *
  * Thread: any.
  * Since:  0.1
  */
 FAAS_API FAAS_NODISCARD faas_status faas_unsubscribe(faas_runtime *rt, uint64_t id);
+
+/** What a rule does with an event that matches. */
+typedef struct faas_rule_options {
+    size_t size;                /**< sizeof(faas_rule_options) */
+    const char *input_paths;    /**< JSON: names and where in the event their values stand,
+                                     `{"who": "$.data.name"}`; default: none */
+    const char *input_template; /**< what the function gets instead of the event's data, with
+                                     `<who>` where a value goes; default: the data */
+} faas_rule_options;
+
+/**
+ * Sends the events that match a pattern to a function, from the next publish on: adds the
+ * rule, or replaces the one of this name, which keeps its place in the order.
+ *
+ * A pattern sees the event as its CloudEvents JSON: `type`, `source`, `subject`, the
+ * extensions, `data`. See rules.h for the language. A rule ends with its function.
+ *
+ * @param name     1 to 255 bytes of UTF-8. Copied.
+ * @param pattern  JSON text. Not kept.
+ * @return FAAS_OK, or
+ *         FAAS_ENOENT   `fn` is gone
+ *         FAAS_ESYNTAX  the pattern is not JSON; the error text says at which byte
+ *         FAAS_EINVAL   it is no pattern, likewise, or the name is wrong
+ *         FAAS_ECLOSED, FAAS_ENOMEM
+ *
+ * Thread: any, also from handlers; publishes never wait for it.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_rule_put(faas_runtime *rt, const char *name,
+                                                  const char *pattern, faas_fn fn);
+
+/**
+ * Puts a rule with options; otherwise as faas_rule_put().
+ *
+ * @return as faas_rule_put(), and
+ *         FAAS_ESYNTAX, FAAS_EINVAL  the paths or the template are wrong; the error text says
+ *                                    which and where
+ *         FAAS_EVERSION
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_rule_put_with(faas_runtime *rt, const char *name,
+                                                       const char *pattern, faas_fn fn,
+                                                       const faas_rule_options *options);
+
+/**
+ * Deletes a rule. A publish that runs meanwhile may still deliver.
+ *
+ * @return FAAS_OK, FAAS_ENOENT, FAAS_ECLOSED
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status faas_rule_delete(faas_runtime *rt, const char *name);
 
 /** What became of a published event, target by target. */
 typedef struct faas_delivery {
@@ -68,18 +123,23 @@ typedef struct faas_delivery {
 } faas_delivery;
 
 /**
- * Publishes an event: runs every target on the calling thread, in the order of
- * subscription.
+ * Publishes an event: runs every target on the calling thread, in the order in which
+ * subscriptions and rules came.
  *
- * Each target is a whole invocation, under its own limits, with the event's data as
+ * Data that says it is JSON is checked first, once per event, unless it is trusted. Each
+ * target is a whole invocation, under its own limits, with the event's data as
  * input. What one does is no matter to the next. Inside a handler they inherit its
  * remaining time.
  *
  * @param      event     Borrowed; targets that keep it acquire it.
  * @param[out] delivery  What became of it. May be NULL.
  * @return FAAS_OK whatever the targets did, or
+ *         FAAS_ESYNTAX  the data says it is JSON and is not; the error text says at which
+ *                       byte; nothing ran
  *         FAAS_EDEPTH   publishes are nested too deeply; nothing ran
- *         FAAS_ECLOSED  nothing ran
+ *         FAAS_EINVAL   there are rules, and the event is too large or too deep for them;
+ *                       nothing ran
+ *         FAAS_ENOMEM, FAAS_ECLOSED  nothing ran
  *
  * Thread: any, also from handlers. Blocks while targets run.
  * Cost:   see `scripts/bench publish`.

@@ -86,6 +86,12 @@ static inline faas_extension faas_extension_boolean(const char *name, bool value
     return extension;
 }
 
+/** The event, or its JSON text, was made by the host itself: nobody checks that it is JSON,
+ *  and rules stop reading as soon as every field that they name was seen. A key that comes
+ *  twice may then count once; a malformed text gives some answer, and is read within its
+ *  bytes. */
+#define FAAS_EVENT_TRUSTED 1u
+
 /** How an event holds data that it does not own. */
 typedef enum faas_data_hold {
     FAAS_DATA_COPY = 0,  /**< copied, aligned to 16 */
@@ -129,6 +135,7 @@ typedef struct faas_event_options {
                                           the library's own */
     faas_data_free *data_free; /**< the event owns `data`, uncopied, and ends it so */
     void *data_user;           /**< handed to `data_free` */
+    uint64_t flags;            /**< 0, or FAAS_EVENT_TRUSTED */
 } faas_event_options;
 
 /** The options of an event that lacks everything. */

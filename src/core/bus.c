@@ -2,303 +2,64 @@
 /* bus.c - publish and subscribe. */
 #include "bus.h"
 
-#include "event.h"
-#include "hash.h"
+#include "form.h"
 #include "invoke.h"
 #include "mem.h"
+#include "ruleset.h"
 #include "utf8.h"
 
 #include <sched.h>
+#include <stdlib.h>
 
-/* What a route says about an event's type. */
-enum route_kind { ROUTE_EXACT, ROUTE_PREFIX };
-
-/* One subscription. Shared by the snapshots that have it. */
-struct route {
-    uint32_t refs; /* snapshots. Holds: bus.lock */
-    enum route_kind kind;
-    uint64_t id; /* grows with every subscription: the order */
-    faas_fn fn;
-    uint64_t type_hash;
-    faas_bytes type;   /* or what it begins with */
-    faas_bytes source; /* data NULL: any */
-    size_t bytes;
-    char text[];
-};
-
-/* The routes to one exact type: `count` from `first` in the snapshot's array. */
-struct group {
-    uint64_t type_hash;
-    uint32_t first;
-    uint32_t count; /* 0: nothing here */
-};
-
-struct faasi_routes {
-    atomic_uint refs; /* the bus, and publishes under way */
-    uint32_t exact_count;
-    uint32_t loose_count;
-    uint32_t group_mask;
-    struct group *groups;
-    struct route **loose; /* by id */
-    struct route **all;   /* by id: what the next snapshot is made from */
-    size_t bytes;
-    struct route *exact[]; /* by type, then by id */
-};
-
-enum { TEXT_MAX = 65536 };
-
-/* ---- snapshots ---- */
-
-static uint32_t group_slots(uint32_t routes)
-{
-    uint32_t slots = 4;
-
-    while (slots < routes * 2)
-        slots *= 2;
-    return slots;
-}
-
-static bool bytes_equal(faas_bytes a, faas_bytes b)
-{
-    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
-}
-
-/* Finds the group of a type, or the empty one where it would stand. */
-static struct group *group_find(const struct faasi_routes *routes, uint64_t hash,
-                                faas_bytes type)
-{
-    uint32_t at = (uint32_t)hash & routes->group_mask;
-
-    for (;; at = (at + 1) & routes->group_mask) {
-        struct group *group = &routes->groups[at];
-
-        if (group->count == 0 || (group->type_hash == hash &&
-                                  bytes_equal(routes->exact[group->first]->type, type)))
-            return group;
-    }
-}
-
-/* Brings routes of one type together: first how many each has, then where they stand. */
-static void routes_index(struct faasi_routes *routes, uint32_t count)
-{
-    struct route **all = routes->all;
-
-    for (uint32_t i = 0; i < count; i++) {
-        struct route *route = all[i];
-        uint32_t at;
-
-        if (route->kind != ROUTE_EXACT) {
-            routes->loose[routes->loose_count++] = route;
-            continue;
-        }
-        /* Behind the last of its type, so that they stay in order. */
-        at = routes->exact_count++;
-        for (; at > 0 && routes->exact[at - 1]->type_hash > route->type_hash; at--)
-            routes->exact[at] = routes->exact[at - 1];
-        routes->exact[at] = route;
-    }
-    for (uint32_t i = 0; i < routes->exact_count; i++) {
-        struct route *route = routes->exact[i];
-        struct group *group = group_find(routes, route->type_hash, route->type);
-
-        if (group->count == 0) {
-            group->type_hash = route->type_hash;
-            group->first = i;
-        }
-        group->count++;
-    }
-}
-
-/* A snapshot of `count` routes, which the caller fills into `all` before routes_index().
- */
-static struct faasi_routes *routes_open(const faas_allocator *allocator, uint32_t count)
-{
-    uint32_t slots = group_slots(count);
-    size_t pointers = (size_t)count * sizeof(struct route *);
-    size_t bytes =
-        sizeof(struct faasi_routes) + 3 * pointers + slots * sizeof(struct group);
-    struct faasi_routes *routes = faasi_alloc_zeroed(allocator, bytes);
-
-    if (routes == NULL)
-        return NULL;
-    atomic_init(&routes->refs, 1);
-    routes->bytes = bytes;
-    routes->loose = routes->exact + count;
-    routes->all = routes->loose + count;
-    routes->groups = (struct group *)(void *)(routes->all + count);
-    routes->group_mask = slots - 1;
-    return routes;
-}
-
-static uint32_t routes_count(const struct faasi_routes *routes)
-{
-    return routes->exact_count + routes->loose_count;
-}
-
-static void route_release(const faas_allocator *allocator, struct route *route)
-{
-    if (--route->refs == 0)
-        faasi_free(allocator, route, route->bytes);
-}
-
-/* Ends the publishes' count; who frees holds the bus's lock or is alone, for the routes.
- */
-static void routes_free(struct faasi_bus *bus, const faas_allocator *allocator,
-                        struct faasi_routes *routes)
-{
-    faasi_lock(&bus->lock);
-    for (uint32_t i = 0; i < routes_count(routes); i++)
-        route_release(allocator, routes->all[i]);
-    faasi_unlock(&bus->lock);
-    faasi_free(allocator, routes, routes->bytes);
-}
-
-static void routes_release(struct faasi_bus *bus, const faas_allocator *allocator,
-                           struct faasi_routes *routes)
-{
-    /* Acquire-release: who frees sees that the others have read. */
-    if (atomic_fetch_sub_explicit(&routes->refs, 1, memory_order_acq_rel) == 1)
-        routes_free(bus, allocator, routes);
-}
-
-faas_status faasi_bus_init(struct faasi_bus *bus, const faas_allocator *allocator)
-{
-    struct faasi_routes *routes = routes_open(allocator, 0);
-    faas_status status = faasi_mutex_init(&bus->lock);
-
-    if (routes == NULL || status != FAAS_OK) {
-        if (status == FAAS_OK)
-            faasi_mutex_fini(&bus->lock);
-        if (routes != NULL)
-            faasi_free(allocator, routes, routes->bytes);
-        return status == FAAS_OK ? faasi_fail(FAAS_ENOMEM, "bus: no memory") : status;
-    }
-    bus->next_id = 1;
-    atomic_init(&bus->routes, routes);
-    return FAAS_OK;
-}
-
-void faasi_bus_quiet(struct faasi_bus *bus)
-{
-    struct faasi_routes *routes =
-        atomic_load_explicit(&bus->routes, memory_order_relaxed);
-
-    /* What is still under way is refused by all its targets, so this is short. */
-    while (atomic_load_explicit(&routes->refs, memory_order_acquire) != 1)
-        (void)sched_yield();
-}
-
-void faasi_bus_fini(struct faasi_bus *bus, const faas_allocator *allocator)
-{
-    routes_release(bus, allocator,
-                   atomic_load_explicit(&bus->routes, memory_order_relaxed));
-    faasi_mutex_fini(&bus->lock);
-}
-
-/* Whether an edit keeps a route. */
-typedef bool route_filter(const struct route *route, const void *what);
-
-/* Replaces the snapshot by one without the routes that `drop` names, and with `added` if
- * that is not NULL. `*dropped` counts. Holds: bus.lock.
- * Returns the old one, to be released after a grace period, or NULL without memory. */
-static struct faasi_routes *routes_edit(struct faasi_bus *bus,
-                                        const faas_allocator *allocator,
-                                        route_filter *drop, const void *what,
-                                        struct route *added, uint32_t *dropped)
-{
-    struct faasi_routes *old = atomic_load_explicit(&bus->routes, memory_order_relaxed);
-    uint32_t had = routes_count(old), count = 0;
-    struct faasi_routes *routes = routes_open(allocator, had + 1);
-
-    if (routes == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < had; i++)
-        if (drop == NULL || !drop(old->all[i], what))
-            routes->all[count++] = old->all[i];
-    *dropped = had - count;
-    if (added != NULL)
-        routes->all[count++] = added;
-    for (uint32_t i = 0; i < count; i++)
-        routes->all[i]->refs++;
-    routes_index(routes, count);
-    /* Release: pairs with the acquire in routes_acquire(). */
-    atomic_store_explicit(&bus->routes, routes, memory_order_release);
-    return old;
-}
+enum { TEXT_MAX = 65536, NAME_MAX_BYTES = 255, MATCHES_AT_HAND = 32 };
 
 /* ---- subscribing ---- */
 
-static faas_status text_check(const char *what, const char *text)
+static faas_status text_check(const char *what, const char *text, size_t most)
 {
-    size_t size = text == NULL ? 1 : strnlen(text, TEXT_MAX + 1);
+    size_t size = text == NULL ? 0 : strnlen(text, most + 1);
 
-    if (size == 0 || size > TEXT_MAX)
-        return faasi_fail(FAAS_EINVAL, "subscription.%s: it is %s", what,
-                          size == 0 ? "empty" : "longer than 65536 bytes");
-    if (text != NULL && !faasi_utf8_valid(text, size))
-        return faasi_fail(FAAS_EINVAL, "subscription.%s: it is not UTF-8", what);
+    if (size == 0)
+        return faasi_fail(FAAS_EINVAL, "%s: it is empty", what);
+    if (size > most)
+        return faasi_fail(FAAS_EINVAL, "%s: it is longer than %zu bytes", what, most);
+    if (!faasi_utf8_valid(text, size))
+        return faasi_fail(FAAS_EINVAL, "%s: it is not UTF-8", what);
     return FAAS_OK;
 }
 
-static struct route *route_open(const faas_allocator *allocator, faas_fn fn,
-                                const faas_subscription *on)
+static faas_status gone(faas_fn fn)
 {
-    faas_bytes type = faas_str(on->type == NULL ? "*" : on->type);
-    faas_bytes source = faas_str(on->source);
-    size_t bytes = sizeof(struct route) + type.size + source.size;
-    struct route *route = faasi_alloc_zeroed(allocator, bytes);
-    const char *text = type.data;
-
-    if (route == NULL)
-        return NULL;
-    route->bytes = bytes;
-    route->fn = fn;
-    route->kind = ROUTE_EXACT;
-    if (strcmp(text, "*") == 0 ||
-        (type.size > 1 && strcmp(text + type.size - 2, ".*") == 0)) {
-        route->kind = ROUTE_PREFIX;
-        type.size--; // the star
-    }
-    memcpy(route->text, type.data, type.size);
-    route->type = faas_bytes_of(route->text, type.size);
-    route->type_hash = faasi_hash(type.data, type.size);
-    if (source.data != NULL) {
-        memcpy(route->text + type.size, source.data, source.size);
-        route->source = faas_bytes_of(route->text + type.size, source.size);
-    }
-    return route;
+    return faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
+                      fn.generation);
 }
 
-static faas_status subscribe(faas_runtime *rt, faas_fn fn, struct route *route,
+/* Adds a route while its function is there. */
+static faas_status subscribe(faas_runtime *rt, faas_fn fn, struct faasi_route *route,
                              uint64_t *id)
 {
-    struct faasi_routes *old = NULL;
+    struct faasi_snapshot *old = NULL;
     faas_status status = FAAS_OK;
-    uint32_t dropped;
 
     /* The registry's lock: a function that is there has not been forgotten yet. */
     faasi_lock(&rt->registry.lock);
     if (faasi_registry_get(&rt->registry, fn) == NULL) {
-        status = faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
-                            fn.generation);
+        status = gone(fn);
     } else {
-        faasi_lock(&rt->bus.lock);
-        route->id = rt->bus.next_id;
-        old = routes_edit(&rt->bus, rt->allocator, NULL, NULL, route, &dropped);
-        if (old != NULL)
-            rt->bus.next_id++;
-        faasi_unlock(&rt->bus.lock);
+        faasi_lock(&rt->routes.lock);
+        old = faasi_routes_add(&rt->routes, route);
+        if (old != NULL && id != NULL)
+            *id = route->id;
+        faasi_unlock(&rt->routes.lock);
         if (old == NULL)
             status = faasi_fail(FAAS_ENOMEM, "subscription: no memory");
     }
-    if (status == FAAS_OK && id != NULL)
-        *id = route->id;
     faasi_unlock(&rt->registry.lock);
     if (old != NULL) {
         faasi_grace_wait();
-        routes_release(&rt->bus, rt->allocator, old);
+        faasi_snapshot_release(&rt->routes, old);
     } else {
-        faasi_free(rt->allocator, route, route->bytes);
+        faasi_route_release(route);
     }
     return status;
 }
@@ -307,58 +68,56 @@ faas_status faas_subscribe(faas_runtime *rt, faas_fn fn, const faas_subscription
                            uint64_t *id)
 {
     faas_subscription known = {.size = sizeof known};
-    struct route *route;
+    struct faasi_route *route;
     faas_status status = faasi_options_import(&known, sizeof known, on, "subscription");
 
     if (id != NULL)
         *id = 0;
-    if (status == FAAS_OK)
-        status = text_check("type", known.type);
-    if (status == FAAS_OK)
-        status = text_check("source", known.source);
+    if (status == FAAS_OK && known.type != NULL)
+        status = text_check("subscription.type", known.type, TEXT_MAX);
+    if (status == FAAS_OK && known.source != NULL)
+        status = text_check("subscription.source", known.source, TEXT_MAX);
     if (status == FAAS_OK)
         status = faasi_visit(rt);
     if (status != FAAS_OK)
         return status;
-    route = route_open(rt->allocator, fn, &known);
+    route = faasi_route_open_subscription(rt->allocator, fn,
+                                          faas_str(known.type == NULL ? "*" : known.type),
+                                          faas_str(known.source));
     status = route == NULL ? faasi_fail(FAAS_ENOMEM, "subscription: no memory")
                            : subscribe(rt, fn, route, id);
     faasi_unvisit(rt);
     return status;
 }
 
-static bool route_has_id(const struct route *route, const void *id)
+static bool route_has_id(const struct faasi_route *route, const void *id)
 {
     return route->id == *(const uint64_t *)id;
 }
 
-static bool route_is_to(const struct route *route, const void *fn)
+static bool route_is_to(const struct faasi_route *route, const void *fn)
 {
     const faas_fn *to = fn;
 
     return route->fn.index == to->index && route->fn.generation == to->generation;
 }
 
-/* Ends the routes that `drop` names. */
-static faas_status routes_drop(faas_runtime *rt, route_filter *drop, const void *what)
+/* Ends the subscriptions that `drop` names; FAAS_ENOENT if there are none. Without memory
+ * they stay in the snapshot until its next edit, and are passed over. */
+static faas_status subscriptions_drop(faas_runtime *rt, faasi_route_filter *drop,
+                                      const void *what)
 {
-    struct faasi_routes *routes, *old = NULL;
-    uint32_t dropped = 0;
+    struct faasi_snapshot *old;
+    uint32_t dropped;
 
-    faasi_lock(&rt->bus.lock);
-    routes = atomic_load_explicit(&rt->bus.routes, memory_order_relaxed);
-    for (uint32_t i = 0; i < routes_count(routes); i++)
-        dropped += drop(routes->all[i], what);
-    if (dropped != 0)
-        old = routes_edit(&rt->bus, rt->allocator, drop, what, NULL, &dropped);
-    faasi_unlock(&rt->bus.lock);
-    if (dropped == 0)
-        return FAAS_ENOENT;
-    if (old == NULL)
-        return FAAS_ENOMEM;
-    faasi_grace_wait();
-    routes_release(&rt->bus, rt->allocator, old);
-    return FAAS_OK;
+    faasi_lock(&rt->routes.lock);
+    old = faasi_routes_drop(&rt->routes, drop, what, &dropped);
+    faasi_unlock(&rt->routes.lock);
+    if (old != NULL) {
+        faasi_grace_wait();
+        faasi_snapshot_release(&rt->routes, old);
+    }
+    return dropped == 0 ? FAAS_ENOENT : FAAS_OK;
 }
 
 faas_status faas_unsubscribe(faas_runtime *rt, uint64_t id)
@@ -367,104 +126,351 @@ faas_status faas_unsubscribe(faas_runtime *rt, uint64_t id)
 
     if (status != FAAS_OK)
         return status;
-    status = routes_drop(rt, route_has_id, &id);
+    status = subscriptions_drop(rt, route_has_id, &id);
     if (status == FAAS_ENOENT)
         status =
             faasi_fail(status, "subscription %llu: it is gone", (unsigned long long)id);
-    else if (status == FAAS_ENOMEM)
-        status = faasi_fail(status, "subscription: no memory");
     faasi_unvisit(rt);
     return status;
 }
 
+/* ---- rules ---- */
+
+static faas_status rule_put(faas_runtime *rt, struct faasi_route *route,
+                            const char *pattern, struct faasi_route **old)
+{
+    faas_status status;
+
+    *old = NULL;
+    faasi_lock(&rt->registry.lock);
+    if (faasi_registry_get(&rt->registry, route->fn) == NULL) {
+        status = gone(route->fn);
+    } else {
+        faasi_lock(&rt->routes.lock);
+        status = faasi_routes_put_rule(&rt->routes, route, faas_str(pattern), old);
+        faasi_unlock(&rt->routes.lock);
+    }
+    faasi_unlock(&rt->registry.lock);
+    return status;
+}
+
+faas_status faas_rule_put_with(faas_runtime *rt, const char *name, const char *pattern,
+                               faas_fn fn, const faas_rule_options *options)
+{
+    faas_rule_options known = {.size = sizeof known};
+    struct faasi_route *route, *old = NULL;
+    faas_status status =
+        faasi_options_import(&known, sizeof known, options, "rule options");
+
+    if (status == FAAS_OK)
+        status = text_check("rule.name", name, NAME_MAX_BYTES);
+    if (status == FAAS_OK && (known.input_paths != NULL) && known.input_template == NULL)
+        status = faasi_fail(FAAS_EINVAL, "rule.input_paths: there is no input_template");
+    if (status == FAAS_OK)
+        status = faasi_visit(rt);
+    if (status != FAAS_OK)
+        return status;
+    route = faasi_route_open_rule(rt->allocator, fn, faas_str(name));
+    if (route == NULL)
+        status = faasi_fail(FAAS_ENOMEM, "rule: no memory");
+    if (status == FAAS_OK && known.input_template != NULL)
+        status = faasi_transform_compile(
+            &route->transform,
+            faas_str(known.input_paths == NULL ? "{}" : known.input_paths),
+            faas_str(known.input_template), rt->allocator);
+    if (status == FAAS_OK)
+        status = rule_put(rt, route, pattern, &old);
+    if (old != NULL)
+        faasi_grace_wait(); // somebody may have found it, and not counted it yet
+    faasi_route_release(status == FAAS_OK ? old : route);
+    faasi_unvisit(rt);
+    return status;
+}
+
+faas_status faas_rule_put(faas_runtime *rt, const char *name, const char *pattern,
+                          faas_fn fn)
+{
+    return faas_rule_put_with(rt, name, pattern, fn, NULL);
+}
+
+/* Ends a rule. By a visitor. */
+static faas_status rule_delete(faas_runtime *rt, faas_bytes name)
+{
+    struct faasi_route *old;
+    faas_status status;
+
+    faasi_lock(&rt->routes.lock);
+    status = faasi_routes_delete_rule(&rt->routes, name, &old);
+    faasi_unlock(&rt->routes.lock);
+    if (status == FAAS_OK)
+        faasi_grace_wait();
+    faasi_route_release(old);
+    return status;
+}
+
+faas_status faas_rule_delete(faas_runtime *rt, const char *name)
+{
+    faas_status status = faasi_visit(rt);
+
+    if (status != FAAS_OK)
+        return status;
+    status = rule_delete(rt, faas_str(name));
+    faasi_unvisit(rt);
+    return status;
+}
+
+/* Finds a rule to a function, counted; NULL if there is none. */
+static struct faasi_route *rule_find(struct faasi_routes *routes, faas_fn fn)
+{
+    struct faasi_route *found = NULL;
+
+    faasi_lock(&routes->lock);
+    for (uint32_t i = 0; i < routes->rule_room && found == NULL; i++)
+        if (routes->rule_routes[i] != NULL && route_is_to(routes->rule_routes[i], &fn))
+            found = routes->rule_routes[i];
+    if (found != NULL)
+        atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+    faasi_unlock(&routes->lock);
+    return found;
+}
+
 void faasi_bus_forget(faas_runtime *rt, faas_fn fn)
 {
-    (void)routes_drop(rt, route_is_to, &fn);
+    struct faasi_route *rule;
+    faas_status status = FAAS_OK;
+
+    (void)subscriptions_drop(rt, route_is_to, &fn);
+    while (status == FAAS_OK && (rule = rule_find(&rt->routes, fn)) != NULL) {
+        status = rule_delete(rt, rule->type);
+        faasi_route_release(rule);
+    }
+}
+
+void faasi_bus_quiet(faas_runtime *rt)
+{
+    struct faasi_snapshot *snapshot =
+        atomic_load_explicit(&rt->routes.snapshot, memory_order_relaxed);
+
+    /* What is still under way, over this snapshot or an older one, is refused by all its
+     * targets, so this is short. Acquire: pairs with the releases. */
+    while (atomic_load_explicit(&rt->routes.snapshots, memory_order_acquire) != 1 ||
+           atomic_load_explicit(&snapshot->refs, memory_order_acquire) != 1)
+        (void)sched_yield();
 }
 
 /* ---- publishing ---- */
 
-/* Returns the snapshot, counted, or NULL if the runtime is closing. */
-static struct faasi_routes *routes_acquire(faas_runtime *rt)
-{
-    struct faasi_routes *routes = NULL;
+/* The rules that an event matched, counted. */
+struct matches {
+    struct faasi_route **routes; /* by id */
+    size_t count;
+    size_t room;
+    struct faasi_route *at_hand[MATCHES_AT_HAND];
+};
 
-    faasi_read_enter();
-    if (!atomic_load_explicit(&rt->gate.closing, memory_order_relaxed)) {
-        routes = atomic_load_explicit(&rt->bus.routes, memory_order_acquire);
-        atomic_fetch_add_explicit(&routes->refs, 1, memory_order_relaxed);
-    }
-    faasi_read_leave();
-    return routes;
+static int route_order(const void *a, const void *b)
+{
+    const struct faasi_route *const *left = a, *const *right = b;
+
+    return (*left)->id < (*right)->id ? -1 : (*left)->id > (*right)->id;
 }
 
-/* Whether a route that is not for one exact type wants an event. */
-static bool route_wants_type(const struct route *route, faas_bytes type)
+/* Room for the matches of a set as it is now; twice as much as they need. */
+static faas_match *matches_open(const faas_allocator *allocator, size_t count)
+{
+    return faasi_alloc(allocator, count * 2 * sizeof(faas_match));
+}
+
+/* Matches an event against the rules and counts what it found. In one read section, so
+ * that none of it is freed between. `out` has room for `capacity`. */
+static faas_status matches_take(faas_ruleset *rules, const struct faasi_form *form,
+                                faas_match *out, size_t capacity, size_t *count)
+{
+    faas_status status;
+
+    faasi_read_enter();
+    status = faasi_ruleset_match(rules, form->text, form->index, out, capacity, count);
+    for (size_t i = 0; status == FAAS_OK && *count <= capacity && i < *count; i++)
+        atomic_fetch_add_explicit(&((struct faasi_route *)out[i].user)->refs, 1,
+                                  memory_order_relaxed);
+    faasi_read_leave();
+    return status;
+}
+
+/* Finds the rules that an event matches. */
+static faas_status matches_find(faas_runtime *rt, faas_event *event,
+                                struct matches *matches)
+{
+    faas_ruleset *rules = atomic_load_explicit(&rt->routes.rules, memory_order_acquire);
+    faas_match at_hand[MATCHES_AT_HAND], *found = at_hand;
+    size_t capacity = MATCHES_AT_HAND, count = 0;
+    const struct faasi_form *form;
+    faas_status status;
+
+    matches->count = matches->room = 0;
+    matches->routes = matches->at_hand;
+    if (rules == NULL || faas_ruleset_count(rules) == 0)
+        return FAAS_OK;
+    status = faasi_event_form(event, &form);
+    while (status == FAAS_OK) {
+        status = matches_take(rules, form, found, capacity, &count);
+        if (status != FAAS_OK || count <= capacity)
+            break;
+        if (found != at_hand)
+            faasi_free(rt->allocator, found, capacity * sizeof *found);
+        capacity = count * 2; // there may be more by then
+        found = matches_open(rt->allocator, count);
+        if (found == NULL)
+            status = FAAS_ENOMEM;
+    }
+    if (status == FAAS_OK && count > MATCHES_AT_HAND) {
+        matches->room = count;
+        matches->routes =
+            faasi_alloc(rt->allocator, count * sizeof(struct faasi_route *));
+        if (matches->routes == NULL)
+            status = FAAS_ENOMEM;
+    }
+    for (size_t i = 0; i < count && found != NULL && count <= capacity; i++) {
+        if (status == FAAS_OK)
+            matches->routes[i] = found[i].user;
+        else
+            faasi_route_release(found[i].user);
+    }
+    if (found != NULL && found != at_hand)
+        faasi_free(rt->allocator, found, capacity * sizeof *found);
+    if (status != FAAS_OK)
+        return status == FAAS_ENOMEM
+                   ? faasi_fail(status, "publish: no memory for matches")
+                   : status;
+    matches->count = count;
+    qsort(matches->routes, count, sizeof(struct faasi_route *), route_order);
+    return FAAS_OK;
+}
+
+static void matches_release(faas_runtime *rt, struct matches *matches)
+{
+    for (size_t i = 0; i < matches->count; i++)
+        faasi_route_release(matches->routes[i]);
+    if (matches->room != 0)
+        faasi_free(rt->allocator, matches->routes,
+                   matches->room * sizeof(struct faasi_route *));
+}
+
+/* Whether a subscription that is not for one exact type wants an event. */
+static bool route_wants_type(const struct faasi_route *route, faas_bytes type)
 {
     return route->type.size <= type.size &&
            memcmp(route->type.data, type.data, route->type.size) == 0;
 }
 
-static bool route_wants_source(const struct route *route, const faas_event *event)
+static bool route_wants_source(const struct faasi_route *route, const faas_event *event)
 {
-    return route->source.data == NULL ||
-           bytes_equal(route->source, faasi_event_source(event));
+    faas_bytes source;
+
+    if (route->source.data == NULL)
+        return true;
+    source = faasi_event_source(event);
+    return route->source.size == source.size &&
+           memcmp(route->source.data, source.data, source.size) == 0;
 }
 
-static void deliver(faas_runtime *rt, const struct route *route, faas_event *event,
+/* Runs one target, with the event's data or what the rule's transformer makes of it. */
+static void deliver(faas_runtime *rt, const struct faasi_route *route, faas_event *event,
                     faas_delivery *delivery)
 {
     struct faasi_request request = {
         .fn = route->fn, .input = event->data, .event = event};
-    faas_status status;
+    const struct faasi_form *form;
+    faas_status status = FAAS_OK;
+    char *input = NULL;
+    size_t size = 0;
 
+    if (FAASI_UNLIKELY(route->transform != NULL)) {
+        status = faasi_event_form(event, &form);
+        if (status == FAAS_OK)
+            status = faasi_transform_run(route->transform, form->text, rt->allocator,
+                                         &input, &size);
+        request.input = faas_bytes_of(input, size);
+    }
     delivery->matched++;
-    status = faasi_invoke(rt, &request, NULL);
+    if (FAASI_LIKELY(status == FAAS_OK))
+        status = faasi_invoke(rt, &request, NULL);
     if (FAASI_LIKELY(status == FAAS_OK))
         delivery->ran++;
     else if (faas_status_group(status) == FAAS_GROUP_RAN)
         delivery->failed++;
     else
         delivery->refused++;
+    if (input != NULL)
+        faasi_free(rt->allocator, input, size);
+}
+
+/* Runs all targets by their id: of three lists, each by id, the least next one. */
+static void deliver_all(faas_runtime *rt, const struct faasi_snapshot *snapshot,
+                        const struct matches *matches, faas_event *event,
+                        faas_delivery *delivery)
+{
+    faas_bytes type = faasi_event_type(event);
+    const struct faasi_route_group *group =
+        faasi_snapshot_group(snapshot, event->type_hash, type);
+    struct faasi_route *const *exact = snapshot->exact + group->first;
+    struct faasi_route *const *exact_end = exact + group->count;
+    struct faasi_route *const *loose = snapshot->loose;
+    struct faasi_route *const *loose_end = loose + snapshot->loose_count;
+    struct faasi_route *const *rule = matches->routes;
+    struct faasi_route *const *rule_end = rule + matches->count;
+
+    for (;;) {
+        struct faasi_route *const **next = NULL;
+
+        if (exact < exact_end)
+            next = &exact;
+        if (loose < loose_end && (next == NULL || (*loose)->id < (**next)->id))
+            next = &loose;
+        if (rule < rule_end && (next == NULL || (*rule)->id < (**next)->id))
+            next = &rule;
+        if (next == NULL)
+            return;
+        if ((next != &loose || route_wants_type(**next, type)) &&
+            route_wants_source(**next, event) &&
+            !atomic_load_explicit(&(**next)->ended, memory_order_relaxed))
+            deliver(rt, **next, event, delivery);
+        ++*next;
+    }
 }
 
 faas_status faas_publish(faas_runtime *rt, faas_event *event, faas_delivery *delivery)
 {
     static const faas_delivery none;
     const struct faas_context *parent = faasi_context_current;
-    struct faasi_routes *routes;
-    const struct group *group;
+    struct faasi_snapshot *snapshot = NULL;
+    struct matches matches;
     faas_delivery counts = none;
-    uint32_t exact, exact_end, loose = 0;
+    faas_status status;
 
     if (delivery != NULL)
         *delivery = none;
     if (parent != NULL && parent->depth + 1 >= rt->depth_max)
         return FAAS_EDEPTH;
-    routes = routes_acquire(rt);
-    if (routes == NULL)
+    status = faasi_event_check(event);
+    if (status != FAAS_OK)
+        return status;
+    faasi_read_enter();
+    if (!atomic_load_explicit(&rt->gate.closing, memory_order_relaxed))
+        snapshot = faasi_snapshot_acquire(&rt->routes);
+    faasi_read_leave();
+    if (snapshot == NULL)
         return FAAS_ECLOSED;
-    group = group_find(routes, event->type_hash, faasi_event_type(event));
-    exact = group->first;
-    exact_end = exact + group->count;
-    while (exact < exact_end || loose < routes->loose_count) {
-        const struct route *next;
-
-        if (loose == routes->loose_count ||
-            (exact < exact_end && routes->exact[exact]->id < routes->loose[loose]->id)) {
-            next = routes->exact[exact++];
-        } else {
-            next = routes->loose[loose++];
-            if (!route_wants_type(next, faasi_event_type(event)))
-                continue;
-        }
-        if (route_wants_source(next, event))
-            deliver(rt, next, event, &counts);
+    /* The snapshot is ours, so the runtime stays while we look at its rules. */
+    status = matches_find(rt, event, &matches);
+    if (status == FAAS_OK) {
+        deliver_all(rt, snapshot, &matches, event, &counts);
+        matches_release(rt, &matches);
     }
-    routes_release(&rt->bus, rt->allocator, routes);
+    faasi_snapshot_release(&rt->routes, snapshot);
     if (delivery != NULL)
         *delivery = counts;
-    return FAAS_OK;
+    return status;
 }
 
 faas_status faas_publish_json(faas_runtime *rt, const char *source, const char *type,

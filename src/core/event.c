@@ -5,15 +5,12 @@
 
 #include "hash.h"
 #include "mem.h"
-#include "text.h"
 #include "utf8.h"
 
 _Static_assert(sizeof(faas_event_options) ==
-                   12 * sizeof(void *) + 2 * sizeof(uint32_t) + sizeof(faas_bytes),
+                   12 * sizeof(void *) + 2 * sizeof(uint32_t) + sizeof(faas_bytes) +
+                       sizeof(uint64_t),
                "the options have no padding");
-
-/* How deep a JSON value may be nested to be written as one; a multiple of 64. */
-#define JSON_DEPTH_MAX 256
 
 /* What error texts show of a value. */
 #define SHOWN_MAX 64
@@ -690,6 +687,9 @@ static faas_status event_build(const struct faasi_event_parts *parts, faas_event
     event->allocator = parts->allocator;
     event->data_free = parts->data_free;
     event->data_user = parts->data_user;
+    event->trusted = (parts->flags & FAAS_EVENT_TRUSTED) != 0;
+    atomic_init(&event->checked, false);
+    atomic_init(&event->form, NULL);
     atomic_init(&event->refs, 1);
     *out = event;
     return FAAS_OK;
@@ -742,6 +742,7 @@ faas_status faas_event_create(const faas_event_options *options, faas_event **ev
             .allocator = faasi_allocator_or_default(opt.allocator),
             .data_free = opt.data_free,
             .data_user = opt.data_user,
+            .flags = opt.flags,
         },
         event);
 }
@@ -759,12 +760,17 @@ faas_event *faas_event_acquire(const faas_event *event)
  * down. The acquire pairs with the release of those who gave theirs back before. */
 void faas_event_release(faas_event *event)
 {
+    struct faasi_form *form;
+
     if (event == NULL)
         return;
     if (atomic_load_explicit(&event->refs, memory_order_acquire) != 1 &&
         atomic_fetch_sub_explicit(&event->refs, 1, memory_order_acq_rel) != 1)
         return;
     data_end(event->data_free, event->data, event->data_user);
+    form = atomic_load_explicit(&event->form, memory_order_acquire);
+    if (form != NULL)
+        faasi_free(event->allocator, form, form->bytes);
     faasi_free(event->allocator, event, event->block_size);
 }
 
@@ -838,201 +844,4 @@ const faas_extension *faasi_event_extension(const faas_event *event, faas_bytes 
             return &event->extensions[i];
     }
     return NULL;
-}
-
-/* Steps over what a JSON text may contain between its tokens. */
-static const char *space_skip(const char *at, const char *end)
-{
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
-    return at;
-}
-
-/* The steps below return where their token ends, or NULL. All of the text is known to be
- * UTF-8. */
-static const char *json_string_step(const char *at, const char *end)
-{
-    if (at == end || *at != '"')
-        return NULL;
-    for (at++; at < end && (unsigned char)*at >= ' '; at++) {
-        if (*at == '"')
-            return at + 1;
-        if (*at != '\\')
-            continue;
-        if (++at == end || *at == '\0' || strchr("\"\\/bfnrtu", *at) == NULL)
-            return NULL;
-        if (*at == 'u') {
-            if (end - at < 5 || chars_skip(&hex_digits, at, 5, 1) != 5)
-                return NULL;
-            at += 4;
-        }
-    }
-    return NULL;
-}
-
-static const char *json_digits_step(const char *at, const char *end)
-{
-    size_t size = chars_skip(&digits, at, (size_t)(end - at), 0);
-
-    return size == 0 ? NULL : at + size;
-}
-
-static const char *json_number_step(const char *at, const char *end)
-{
-    if (at < end && *at == '-')
-        at++;
-    if (at < end && *at == '0')
-        at++;
-    else
-        at = json_digits_step(at, end);
-    if (at != NULL && at < end && *at == '.')
-        at = json_digits_step(at + 1, end);
-    if (at != NULL && at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        if (at < end && (*at == '+' || *at == '-'))
-            at++;
-        at = json_digits_step(at, end);
-    }
-    return at;
-}
-
-static const char *json_scalar_step(const char *at, const char *end)
-{
-    static const char *const words[] = {"true", "false", "null"};
-
-    if (at == end)
-        return NULL;
-    if (*at == '"')
-        return json_string_step(at, end);
-    for (size_t i = 0; i < FAASI_COUNT(words); i++) {
-        size_t size = strlen(words[i]);
-
-        if ((size_t)(end - at) >= size && memcmp(at, words[i], size) == 0)
-            return at + size;
-    }
-    return json_number_step(at, end);
-}
-
-static const char *json_key_step(const char *at, const char *end)
-{
-    at = json_string_step(space_skip(at, end), end);
-    if (at == NULL)
-        return NULL;
-    at = space_skip(at, end);
-    return at < end && *at == ':' ? at + 1 : NULL;
-}
-
-/* Tells whether bytes are one JSON value (RFC 8259), nested at most JSON_DEPTH_MAX. */
-static bool json_valid(const char *at, size_t size)
-{
-    uint64_t objects[JSON_DEPTH_MAX / 64] = {0}; // which open brackets are braces
-    const char *end = at + size;
-    unsigned depth = 0;
-    bool value_due = true;
-
-    if (!faasi_utf8_valid(at, size))
-        return false;
-    while (value_due || depth > 0) {
-        bool in_object =
-            depth > 0 && (objects[(depth - 1) / 64] >> (depth - 1) % 64 & 1) != 0;
-
-        at = space_skip(at, end);
-        if (value_due && at < end && (*at == '{' || *at == '[')) {
-            char closing = *at == '{' ? '}' : ']';
-
-            if (depth == JSON_DEPTH_MAX)
-                return false;
-            objects[depth / 64] &= ~((uint64_t)1 << depth % 64);
-            objects[depth / 64] |= (uint64_t)(closing == '}') << depth % 64;
-            depth++;
-            at = space_skip(at + 1, end);
-            value_due = at == end || *at != closing;
-            if (value_due && closing == '}')
-                at = json_key_step(at, end);
-        } else if (value_due) {
-            at = json_scalar_step(at, end);
-            value_due = false;
-        } else if (at < end && *at == ',') {
-            at = in_object ? json_key_step(at + 1, end) : at + 1;
-            value_due = true;
-        } else if (at < end && *at == (in_object ? '}' : ']')) {
-            at++;
-            depth--;
-        } else {
-            return false;
-        }
-        if (at == NULL)
-            return false;
-    }
-    return space_skip(at, end) == end;
-}
-
-/* A line break in a valid JSON text is always between tokens and separates nothing. */
-static void json_write_on_one_line(struct faasi_text *text, faas_bytes data)
-{
-    const char *start = data.data, *end = start + data.size;
-
-    faasi_text_json_value(text);
-    for (const char *at = start; at < end; at++) {
-        if (*at != '\n' && *at != '\r')
-            continue;
-        faasi_text_bytes(text, start, (size_t)(at - start));
-        start = at + 1;
-    }
-    faasi_text_bytes(text, start, (size_t)(end - start));
-}
-
-static void data_write(struct faasi_text *text, const faas_event *event)
-{
-    faas_bytes data = event->data;
-
-    if (data.data == NULL)
-        return;
-    if (event->data_form == FAASI_DATA_JSON && json_valid(data.data, data.size)) {
-        faasi_text_json_key(text, "data");
-        json_write_on_one_line(text, data);
-    } else if (event->data_form == FAASI_DATA_TEXT &&
-               faasi_utf8_valid(data.data, data.size)) {
-        faasi_text_json_key(text, "data");
-        faasi_text_json_string(text, data.data, data.size);
-    } else {
-        faasi_text_json_key(text, "data_base64");
-        faasi_text_json_base64(text, data.data, data.size);
-    }
-}
-
-static void extension_write(struct faasi_text *text, const faas_extension *extension)
-{
-    faasi_text_json_key(text, extension->name);
-    if (extension->type == FAAS_EXTENSION_BOOLEAN)
-        faasi_text_json_bool(text, extension->integer != 0);
-    else if (extension->type == FAAS_EXTENSION_INTEGER)
-        faasi_text_json_int(text, extension->integer);
-    else if (extension->type == FAAS_EXTENSION_BINARY)
-        faasi_text_json_base64(text, extension->value.data, extension->value.size);
-    else
-        faasi_text_json_string(text, extension->value.data, extension->value.size);
-}
-
-faas_status faas_event_write_json(const faas_event *event, faas_write *write, void *user)
-{
-    struct faasi_text text;
-
-    faasi_text_init(&text, write, user);
-    faasi_text_json_open(&text, '{');
-    faasi_text_json_key(&text, "specversion");
-    faasi_text_json_str(&text, "1.0");
-    for (unsigned i = 0; i < FAASI_ATTRIBUTE_COUNT; i++) {
-        faas_bytes value = faasi_event_attribute(event, (enum faasi_attribute)i);
-
-        if (value.data == NULL)
-            continue;
-        faasi_text_json_key(&text, attribute_names[i]);
-        faasi_text_json_string(&text, value.data, value.size);
-    }
-    for (uint32_t i = 0; i < event->extension_count; i++)
-        extension_write(&text, &event->extensions[i]);
-    data_write(&text, event);
-    faasi_text_json_close(&text, '}');
-    return faasi_text_finish(&text);
 }

@@ -2,7 +2,8 @@
 /* event.h - events inside the library: one block of memory, read without a call.
  *
  * The block is the struct, the extensions, the text of all attributes (each terminated),
- * and the data if it was copied. Only `refs` ever changes. The last release ends it.
+ * and the data if it was copied. Only `refs` ever changes, and what
+ * is found out later and kept: `checked` and `form`. The last release ends it.
  *
  * Layer: 1 structures. Includes base.h and the public event.h.
  * Locks: none. */
@@ -46,11 +47,21 @@ struct faas_event {
     uint32_t extension_count;
     enum faasi_data_form data_form;
     atomic_uint refs;
+    bool trusted;        /* its data is not checked */
+    atomic_bool checked; /* it was, and is right */
+    _Atomic(struct faasi_form *) form; /* made when rules want it; see form.h */
     size_t block_size;
     const faas_allocator *allocator;
     faas_data_free *data_free; /* NULL: the data is not the event's to end */
     void *data_user;
     faas_extension extensions[]; /* their texts are in the block, terminated */
+};
+
+/* An event as rules see it, in one block: this, the index, the text. */
+struct faasi_form {
+    size_t bytes;
+    faas_bytes text;       /* one JSON object, on one line */
+    const uint64_t *index; /* of faasi_json_check(); NULL for a trusted event */
 };
 
 /* What an event is made of, where the lengths are known. An absent attribute has the
@@ -64,6 +75,7 @@ struct faasi_event_parts {
     const faas_allocator *allocator; /* not NULL */
     faas_data_free *data_free;
     void *data_user;
+    uint64_t flags;
 };
 
 /* faas_event_create() for who has lengths: the same checks, errors and ownership, so

@@ -193,19 +193,19 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
     status = faasi_registry_init(&rt->registry, rt->id, rt->allocator);
     if (status != FAAS_OK)
         goto fini_gate;
-    status = faasi_bus_init(&rt->bus, rt->allocator);
+    status = faasi_routes_init(&rt->routes, rt->allocator);
     if (status != FAAS_OK)
         goto fini_registry;
     /* Last, because it uses everything above as soon as it runs. */
     if (known.housekeeping == FAAS_HOUSEKEEPING_THREAD)
         status = housekeeper_start(rt);
     if (status != FAAS_OK)
-        goto fini_bus;
+        goto fini_routes;
     *out = rt;
     return FAAS_OK;
 
-fini_bus:
-    faasi_bus_fini(&rt->bus, rt->allocator);
+fini_routes:
+    faasi_routes_fini(&rt->routes);
 fini_registry:
     faasi_registry_fini(&rt->registry);
 fini_gate:
@@ -244,9 +244,9 @@ faas_status faas_runtime_close(faas_runtime *rt)
     faasi_lock(&rt->gate.lock);
     faasi_gate_dismiss(&rt->gate); // those that closed the last instances
     faasi_unlock(&rt->gate.lock);
-    faasi_bus_quiet(&rt->bus);
+    faasi_bus_quiet(rt);
     faasi_grace_wait();
-    faasi_bus_fini(&rt->bus, rt->allocator);
+    faasi_routes_fini(&rt->routes);
     faasi_functions_free(rt);
     faasi_registry_fini(&rt->registry);
     faasi_gate_fini(&rt->gate, rt->clock);

@@ -2,7 +2,7 @@
 /* state.h - struct faas_runtime; only the rooms of layers 3 and 4 see its fields.
  *
  * Layer: 3 path.
- * Locks, in their order: registry.lock, bus.lock, gate.lock. */
+ * Locks, in their order: registry.lock, routes.lock, gate.lock. */
 #ifndef FAASI_STATE_H
 #define FAASI_STATE_H
 
@@ -11,23 +11,17 @@
 #include "grace.h"
 #include "instance.h"
 #include "registry.h"
+#include "routes.h"
 
 #include <faas/bus.h>
 
 struct faasi_alias;
-struct faasi_routes;
-
-struct faasi_bus {
-    faasi_mutex lock;
-    _Atomic(struct faasi_routes *) routes; /* immutable; replaced whole */
-    uint64_t next_id;
-};
 
 struct faas_runtime {
     uint64_t id; /* of this process; in every handle */
     struct faasi_gate gate;
     struct faasi_registry registry;
-    struct faasi_bus bus;
+    struct faasi_routes routes;
     struct faasi_alias *aliases;   /* Holds: registry.lock */
     _Atomic uint64_t unseated_ids; /* of calls that need one before they have a seat */
     uint32_t depth_max;
