@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* test_collide.c - with every hash equal, nothing goes astray: names, aliases and events
+ * are told apart by what they are. Linked with a core whose hash is a constant. */
+#include "runtime_support.h"
+
+#include "core/hash.h"
+
+static int says_name(faas_context *ctx, faas_bytes input)
+{
+    (void)input;
+    return faas_reply(ctx, faas_str(faas_context_name(ctx)));
+}
+
+/* What runs behind a handle. */
+static void must_say(faas_fn fn, const char *name)
+{
+    faas_result *result = result_of(fn, NULL);
+
+    ck_assert_bytes(faas_result_bytes(result), name);
+    faas_result_release(result);
+}
+
+START_TEST(every_hash_is_equal_here)
+{
+    ck_assert(faasi_hash("a", 1) == faasi_hash("bcd", 3));
+    ck_assert(faasi_hash("", 0) == faasi_hash("\0", 1));
+}
+END_TEST
+
+enum { NAMES = 400 };
+
+static void name_of(int i, char name[64])
+{
+    /* Of one length, of several, and beginnings of each other. */
+    switch (i % 3) {
+    case 0:
+        snprintf(name, 64, "fn%03d", i);
+        break;
+    case 1:
+        snprintf(name, 64, "%.*s", 1 + i / 10,
+                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        snprintf(name + strlen(name), 64 - strlen(name), "%d", i);
+        break;
+    default:
+        snprintf(name, 64, "%03dfn", i);
+    }
+}
+
+START_TEST(names_are_compared_whole)
+{
+    static faas_fn fns[NAMES];
+    char name[64];
+    faas_fn found;
+
+    OPEN_DEFAULT();
+    for (int i = 0; i < NAMES; i++) {
+        name_of(i, name);
+        fns[i] = function_of(FAAS_FUNCTION(.name = name, .handler = says_name));
+        ck_assert_status(faas_function_register(
+                             w.rt, FAAS_FUNCTION(.name = name, .handler = answers), NULL),
+                         FAAS_EEXIST);
+    }
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < NAMES; i++) {
+            name_of(i, name);
+            if (i % 5 == 0 && round == 1) {
+                ck_assert_status(faas_function_find(w.rt, faas_str(name), &found),
+                                 FAAS_ENOENT);
+                continue;
+            }
+            ck_assert_ok(faas_function_find(w.rt, faas_str(name), &found));
+            ck_assert(same_fn(found, fns[i]));
+            must_say(found, name);
+            strcat(name, "?");
+            ck_assert_status(faas_function_find(w.rt, faas_str(name), &found),
+                             FAAS_ENOENT);
+            ck_assert(no_fn(found));
+        }
+        for (int i = 0; i < NAMES; i += 5) {
+            name_of(i, name);
+            if (round == 0)
+                ck_assert_ok(faas_function_unregister(w.rt, fns[i]));
+            else if (round == 1)
+                fns[i] = function_of(FAAS_FUNCTION(.name = name, .handler = says_name));
+        }
+    }
+    CLOSE();
+}
+END_TEST
+
+START_TEST(names_are_found_behind_graves)
+{
+    faas_fn fn, keeps, found;
+
+    OPEN_DEFAULT();
+    for (int i = 0; i < 300; i++) { // far more than there are words in the table
+        char name[24];
+
+        fn = function_of(FAAS_FUNCTION(.name = "first", .handler = says_name));
+        snprintf(name, sizeof name, "keeps%d", i);
+        keeps = function_of(FAAS_FUNCTION(.name = name, .handler = says_name));
+        ck_assert_ok(faas_function_unregister(w.rt, fn));
+        ck_assert_ok(faas_function_find(w.rt, faas_str(name), &found));
+        ck_assert(same_fn(found, keeps));
+        ck_assert_status(faas_function_find(w.rt, faas_str("first"), &found),
+                         FAAS_ENOENT);
+        ck_assert_ok(faas_function_unregister(w.rt, keeps));
+    }
+    CLOSE();
+}
+END_TEST
+
+START_TEST(versions_and_aliases_go_where_they_belong)
+{
+    static const char *const names[] = {"a", "b", "ab", "ba"};
+    faas_share shares[2] = {{1, 1}, {2, 3}};
+    faas_fn fns[4], alias, found;
+
+    OPEN_DEFAULT();
+    for (int i = 0; i < 4; i++) {
+        fns[i] = function_of(FAAS_FUNCTION(.name = names[i], .handler = says_name));
+        for (int v = 0; v < 2; v++)
+            ck_assert_ok(faas_function_publish(w.rt, fns[i], NULL, NULL));
+        ck_assert_ok(faas_alias_put(w.rt, fns[i], "live", shares, 2, NULL));
+        ck_assert_ok(faas_alias_put(w.rt, fns[i], "old", shares, 1, NULL));
+    }
+    for (int i = 0; i < 4; i++) {
+        char text[24];
+        faas_result *result;
+
+        must_say(fns[i], names[i]);
+        snprintf(text, sizeof text, "%s:2", names[i]);
+        ck_assert_ok(faas_function_find(w.rt, faas_str(text), &found));
+        must_say(found, text);
+        snprintf(text, sizeof text, "%s:old", names[i]);
+        ck_assert_ok(faas_function_find(w.rt, faas_str(text), &alias));
+        snprintf(text, sizeof text, "%s:1", names[i]);
+        must_say(alias, text);
+        snprintf(text, sizeof text, "%s:live", names[i]);
+        ck_assert_ok(faas_function_find(w.rt, faas_str(text), &alias));
+        /* All keys fall alike, but to a version of this function. */
+        result = result_of(alias, NULL);
+        snprintf(text, sizeof text, "%s:", names[i]);
+        ck_assert_uint_eq(faas_result_bytes(result).size, strlen(text) + 1);
+        ck_assert_mem_eq(faas_result_bytes(result).data, text, strlen(text));
+        faas_result_release(result);
+    }
+    CLOSE();
+}
+END_TEST
+
+/* ---- events ---- */
+
+enum { TYPES = 12 };
+
+static unsigned ran[TYPES];
+
+static int notes(faas_context *ctx, faas_bytes input)
+{
+    unsigned *mine = faas_user(ctx);
+    char type[16];
+
+    (void)input;
+    snprintf(type, sizeof type, "t.%d", (int)(mine - ran));
+    ck_assert_str_eq(faas_event_type(faas_context_event(ctx)), type);
+    ++*mine;
+    return 0;
+}
+
+START_TEST(events_go_to_subscriptions_of_their_type_alone)
+{
+    static const int order[] = {0, 1, 0, 2, 1, 0, 3,  2,  1, 0,
+                                4, 5, 6, 7, 8, 9, 10, 11, 5, 7};
+    unsigned want[TYPES] = {0};
+    char text[16];
+    faas_fn fns[TYPES];
+    uint64_t ids[20];
+
+    OPEN_DEFAULT();
+    for (int i = 0; i < TYPES; i++) {
+        snprintf(text, sizeof text, "f%d", i);
+        fns[i] =
+            function_of(FAAS_FUNCTION(.name = text, .handler = notes, .user = &ran[i]));
+    }
+    for (int i = 0; i < 20; i++) {
+        snprintf(text, sizeof text, "t.%d", order[i]);
+        ck_assert_ok(faas_subscribe(w.rt, fns[order[i]], FAAS_ON(.type = text), &ids[i]));
+        want[order[i]]++;
+    }
+    for (int round = 0; round < 2; round++) {
+        memset(ran, 0, sizeof ran);
+        for (int i = 0; i < TYPES; i++) {
+            faas_delivery d;
+
+            snprintf(text, sizeof text, "t.%d", i);
+            ck_assert_ok(faas_publish_json(w.rt, "/s", text, "1", &d));
+            ck_assert_uint_eq(d.matched, want[i]);
+            ck_assert_uint_eq(d.ran, want[i]);
+            ck_assert_uint_eq(ran[i], want[i]);
+        }
+        for (int i = 0; i < 20 && round == 0; i += 3) {
+            ck_assert_ok(faas_unsubscribe(w.rt, ids[i]));
+            want[order[i]]--;
+        }
+    }
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("collide", every_hash_is_equal_here, names_are_compared_whole,
+           names_are_found_behind_graves, versions_and_aliases_go_where_they_belong,
+           events_go_to_subscriptions_of_their_type_alone)
