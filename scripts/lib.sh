@@ -8,7 +8,7 @@
 # ---- Debian's names. TOOL=PACKAGE is there when the tool is, wherever it came from.
 
 need_to_build="cmake=cmake ninja=ninja-build gcc=gcc pkg-config=pkg-config libc6-dev
-    libffi-dev libxxhash-dev libmimalloc-dev"
+    libffi-dev libxxhash-dev libmimalloc-dev zlib1g-dev"
 need_to_test="$need_to_build g++=g++ clang=clang nm=binutils python3=python3 check relacy-dev"
 need_to_bench="$need_to_build g++=g++ libglib2.0-dev libboost-dev"
 need_to_fetch="npm=npm ca-certificates"

@@ -20,6 +20,7 @@ typedef int cli_command(int argc, char **argv);
 
 cli_command cli_match;
 cli_command cli_explain;
+cli_command cli_replay;
 
 /* Lines of any length, one at a time. */
 struct cli_lines {

@@ -7,13 +7,14 @@
 static const struct {
     const char *name;
     cli_command *run;
-} commands[] = {{"match", cli_match}, {"explain", cli_explain}};
+} commands[] = {{"match", cli_match}, {"explain", cli_explain}, {"replay", cli_replay}};
 
 static const char help[] =
     "usage: faas match\n"
     "       faas match --pattern FILE --events FILE [--count]\n"
     "       faas explain\n"
     "       faas explain --pattern FILE --events FILE\n"
+    "       faas replay [options] TRACE\n"
     "       faas --help | --version\n"
     "\n"
     "match    Says whether event patterns match events. Without options it reads lines\n"
@@ -26,6 +27,9 @@ static const char help[] =
     "explain  Reads the same, and says of each event that it matches, or which field is "
     "the\n"
     "         first that does not, what was asked for and what is there.\n"
+    "\n"
+    "replay   Runs a recorded trace through keep-alive policies under memory budgets, and\n"
+    "         prints cold starts and init time of each; see faas replay --help.\n"
     "\n"
     "FILE may be -, standard input. Exit code: 0 something matched, 1 nothing did, 2 an\n"
     "error.\n";
