@@ -1203,7 +1203,8 @@ START_TEST(only_valid_json_is_written_as_a_value)
                                       "{\"a\":1,2}",
                                       "\"\\u12\"",
                                       "\"\\"};
-    char deep[2 * 257 + 1];
+    enum { DEPTH_MAX = 1024 };
+    static char deep[2 * (DEPTH_MAX + 1) + 1];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         ck_assert_msg(is_json(good[i], strlen(good[i])), "%s", good[i]);
@@ -1211,10 +1212,10 @@ START_TEST(only_valid_json_is_written_as_a_value)
         ck_assert_msg(!is_json(bad[i], strlen(bad[i])), "%s", bad[i]);
     ck_assert(!is_json("1\0", 2));
     ck_assert(!is_json("\"\\\0\"", 4));
-    for (size_t depth = 255; depth <= 257; depth++) {
+    for (size_t depth = DEPTH_MAX - 1; depth <= DEPTH_MAX + 1; depth++) {
         memset(deep, '[', depth);
         memset(deep + depth, ']', depth);
-        ck_assert_int_eq(is_json(deep, 2 * depth), depth <= 256);
+        ck_assert_int_eq(is_json(deep, 2 * depth), depth <= DEPTH_MAX);
     }
     /* The kinds of the open brackets are remembered at every depth. */
     for (size_t flip = 0; flip < 256; flip++) {

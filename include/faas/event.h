@@ -257,7 +257,7 @@ FAAS_API const faas_extension *faas_event_extension(const faas_event *event,
  * Writes an event in the JSON event format, as one line without a line break.
  *
  * The data is written as `data`, a JSON value, if its content type is JSON or absent and
- * it is one valid JSON value nested at most 256 deep; as `data`, a string, if its
+ * it is one valid JSON value nested at most 1024 deep; as `data`, a string, if its
  * content type is text or XML in UTF-8 and it is valid UTF-8; and as `data_base64`
  * otherwise, from which every reader gets back the same bytes.
  *

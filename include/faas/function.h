@@ -92,7 +92,8 @@ typedef struct faas_function {
     uint64_t idle_ns; /**< an instance unused this long is closed; default 600 s */
     uint64_t age_ns;  /**< an instance this old is closed when idle; default none */
     uint64_t invocation_max; /**< an instance that served this many is closed; default
-                                none; exact with one call at a time */
+                                none; counted from when it is set, and
+                                exact with one call at a time */
     uint64_t memory_bytes;   /**< configured memory, which is billed; default 128 MiB */
     uint64_t
         heap_bytes; /**< most that one invocation may allocate; default memory_bytes */

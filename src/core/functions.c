@@ -328,12 +328,16 @@ static faas_status function_changeable(faas_runtime *rt, faas_fn fn,
     struct faasi_entry *entry = faasi_registry_get(&rt->registry, fn);
 
     *f = NULL;
-    if (entry == NULL)
-        return faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
-                          fn.generation);
-    if (entry->kind != FAAS_KIND_FUNCTION)
-        return faasi_fail(FAAS_EPERM, "%s is %s and never changes", entry->name,
-                          entry->kind == FAAS_KIND_ALIAS ? "an alias" : "a version");
+    if (entry == NULL) {
+        (void)faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
+                         fn.generation);
+        return FAAS_ENOENT; // said again, so that the compiler sees that it is no success
+    }
+    if (entry->kind != FAAS_KIND_FUNCTION) {
+        (void)faasi_fail(FAAS_EPERM, "%s is %s and never changes", entry->name,
+                         entry->kind == FAAS_KIND_ALIAS ? "an alias" : "a version");
+        return FAAS_EPERM;
+    }
     *f = (struct faasi_function *)entry;
     return FAAS_OK;
 }

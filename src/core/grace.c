@@ -91,6 +91,10 @@ void faasi_reader_enter_unlisted(struct faasi_reader *self)
     }
     self->in_crowd = true;
     atomic_fetch_add_explicit(&crowd, 1, memory_order_seq_cst);
+#ifndef FAASI_TSAN
+    /* Counting alone does not keep the reads that follow behind it. */
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
 }
 
 void faasi_reader_leave_crowd(struct faasi_reader *self)

@@ -234,7 +234,7 @@ static faas_status bound_read(struct faasi_compiler *c, const struct faasi_tree 
                                            "> or >=", "< or <=", "one of < <= > >= = !="};
     const bool lower = (bound & BOUND_LOWER) != 0, upper = (bound & BOUND_UPPER) != 0;
     faas_status status;
-    int64_t key;
+    int64_t key = 0;
 
     if (!(lower && (text_is(op, ">") || text_is(op, ">="))) &&
         !(upper && (text_is(op, "<") || text_is(op, "<="))))

@@ -15,7 +15,7 @@
 #define SCRATCH_BYTES_MAX (1u << 30)
 
 /* What is dead may take this part of what lives, in bytes, before it is cleared away. */
-#define DEAD_PART 16
+#define DEAD_PART 32
 
 /* How many rules an edit unlinks beyond its own, so that no edit does the work of many.
  */
@@ -73,7 +73,7 @@ static void access_all(struct access *access, const struct faasi_cond *cond)
 {
     access->kind = FAASI_ACCESS_COUNT;
     for (uint32_t i = 0; i < cond->size; i++) {
-        struct access one;
+        struct access one = {.kind = FAASI_ACCESS_COUNT};
 
         access_of(&one, &cond->list[i]);
         if (one.kind < access->kind)
