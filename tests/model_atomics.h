@@ -343,8 +343,9 @@ static inline void model_survey(const std::vector<model_scenario> &scenarios,
             for (int i = 1; i < (row[1] == row[2] ? 2 : 3); i++) {
                 char name[128];
 
-                snprintf(name, sizeof name, "%s %s %d: %s to %s", site->function, site->op,
-                         nth, model_order_name(row[0]), model_order_name(row[i]));
+                snprintf(name, sizeof name, "%s %s %d: %s to %s", site->function,
+                         site->op, nth, model_order_name(row[0]),
+                         model_order_name(row[i]));
                 model_mutant mutant = {name, site->function, site->op, nth, row[i], 0};
                 (void)model_refute(&mutant, scenarios, schedules);
             }

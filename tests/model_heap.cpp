@@ -31,7 +31,7 @@ static heap *heap_open(void)
 static void heap_free(heap *h)
 {
     RL_ASSERT(h->bytes($) == 0); // also reads it: whoever wrote it must be done
-    h->counted($) = -1; // and so must the seat
+    h->counted($) = -1;          // and so must the seat
     h->~heap();
     rl::rl_free(h, $);
 }
@@ -73,8 +73,12 @@ struct lending : rl::test_suite<lending<threads, calls>, threads> {
     model_atomic<heap *> results[2]; /* on their way from the caller */
     model_atomic<uint32_t> over;
 
-    void before() {}
-    void after() {}
+    void before()
+    {
+    }
+    void after()
+    {
+    }
 
     void post(heap *h)
     {

@@ -167,15 +167,15 @@ struct hint {
 };
 
 enum {
-    HINTS = 1,    /* calls take seats by hints and by looking, without the lock */
-    DRY = 2,      /* some only ask */
-    WAIT = 4,     /* calls wait */
-    LOWER = 8,    /* thread 0 lowers the functions' caps to 1 */
+    HINTS = 1,      /* calls take seats by hints and by looking, without the lock */
+    DRY = 2,        /* some only ask */
+    WAIT = 4,       /* calls wait */
+    LOWER = 8,      /* thread 0 lowers the functions' caps to 1 */
     LOWER_ALL = 16, /* thread 0 lowers the runtime's cap to 1 */
-    WARM = 32,    /* as many seats as can are idle with a permit to begin with */
-    GROW = 64,    /* the table of permits is full to begin with */
-    HOP = 128,    /* thread 0 sits on one seat after the other; the others only ask */
-    MARCH = 256   /* the same, calling the functions in turn, under the lock */
+    WARM = 32,      /* as many seats as can are idle with a permit to begin with */
+    GROW = 64,      /* the table of permits is full to begin with */
+    HOP = 128,      /* thread 0 sits on one seat after the other; the others only ask */
+    MARCH = 256     /* the same, calling the functions in turn, under the lock */
 };
 
 template <unsigned threads, unsigned functions, unsigned cap, unsigned runtime_cap,
@@ -219,7 +219,8 @@ struct house
             struct faasi_holders *holders = holders_of(&permits);
 
             for (uint32_t i = 1; i < HOLDERS_MIN; i++)
-                atomic_store_explicit(&holders->at[i].seat, RETIRED, memory_order_relaxed);
+                atomic_store_explicit(&holders->at[i].seat, RETIRED,
+                                      memory_order_relaxed);
             atomic_store_explicit(&permits.high, (uint32_t)HOLDERS_MIN - 1,
                                   memory_order_relaxed);
         }
@@ -233,8 +234,7 @@ struct house
             cap_begin(&f, cap);
             for (unsigned i = 0; i < cap; i++) {
                 cell *c = &f.cells[i];
-                bool warm = (flags & WARM) &&
-                            (unsigned)(&f - fs) * cap + i < runtime_cap;
+                bool warm = (flags & WARM) && (unsigned)(&f - fs) * cap + i < runtime_cap;
                 faas_status status;
 
                 c->f = &f;
@@ -415,10 +415,9 @@ struct house
                 permit = faasi_permits_take(&permits, &(*out)->seat, &status);
                 if (permit == 0)
                     return RUNTIME_FULL;
-                faasi_seat_set(&(*out)->seat, FAASI_BUSY, permit,
-                               first != NULL && !model_without(SET_ATTENDED)
-                                   ? FAASI_ATTENTION
-                                   : 0);
+                faasi_seat_set(
+                    &(*out)->seat, FAASI_BUSY, permit,
+                    first != NULL && !model_without(SET_ATTENDED) ? FAASI_ATTENTION : 0);
                 *r = run_begin(*out);
                 return SEATED;
             }
@@ -433,8 +432,8 @@ struct house
             if (found == SEATED ||
                 (found == FUNCTION_FULL &&
                  (model_without(ATTEND_SEATS) || faasi_seats_attend(&f->seats))) ||
-                (found == RUNTIME_FULL && (model_without(ATTEND_PERMITS) ||
-                                           faasi_permits_attend(&permits, NULL))))
+                (found == RUNTIME_FULL &&
+                 (model_without(ATTEND_PERMITS) || faasi_permits_attend(&permits, NULL))))
                 return found;
         }
     }
@@ -705,7 +704,8 @@ static const std::vector<model_scenario> scenarios = {
     {"two seats, three threads", model_simulate<house<3, 1, 2, 2, 2, HINTS | WARM>>, 8},
     {"one seat", model_simulate<house<3, 1, 1, 1, 2, HINTS | WARM>>, 4},
     {"one permit, two functions", model_simulate<house<3, 2, 1, 1, 2, HINTS | DRY>>, 5},
-    {"two permits, three functions", model_simulate<house<3, 3, 1, 2, 3, HINTS | DRY>>, 5},
+    {"two permits, three functions", model_simulate<house<3, 3, 1, 2, 3, HINTS | DRY>>,
+     5},
     {"a growing table", model_simulate<house<2, 2, 1, 1, 2, HINTS | DRY | GROW>>, 2},
     {"waiting for a seat", model_simulate<house<3, 1, 1, 1, 2, HINTS | WAIT | WARM>>, 8},
     {"waiting for a permit", model_simulate<house<3, 2, 1, 1, 2, HINTS | WAIT>>, 8},

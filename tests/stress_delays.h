@@ -7,6 +7,9 @@
 #ifndef STRESS_DELAYS_H
 #define STRESS_DELAYS_H
 
+/* Files that come after this may want it, and it must come before any header. */
+#define _GNU_SOURCE
+
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>

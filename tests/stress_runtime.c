@@ -36,8 +36,8 @@ enum {
     THREADS = 6,
     LINGERERS = 2, /* of these, that are in a handler when the runtime is closed */
     ROUNDS = 20,
-    NAMES = 12,    /* of functions; few, so that threads meet */
-    HANDLES = 16,  /* that a thread remembers, most of them stale */
+    NAMES = 12,   /* of functions; few, so that threads meet */
+    HANDLES = 16, /* that a thread remembers, most of them stale */
     MAILBOXES = 32,
     LAST_CALLS = 50, /* that a thread makes of a closing runtime */
     ALIVE = 0x616c6976
@@ -230,20 +230,22 @@ static int answer(faas_context *ctx, faas_bytes input, uint32_t variant)
     REQUIRE(atomic_load(&owner->frees) == 0, "a call after user_free");
     REQUIRE(owner->variant == variant, "variant %u for user of %u", variant,
             owner->variant);
-    REQUIRE(state->alive == ALIVE && state->owner == owner, "a call in a foreign instance");
+    REQUIRE(state->alive == ALIVE && state->owner == owner,
+            "a call in a foreign instance");
     running = atomic_fetch_add(&state->running, 1) + 1;
     REQUIRE(running <= owner->together, "%u in an instance of %u", running,
             owner->together);
     atomic_fetch_add_explicit(&world.handler_runs, 1, memory_order_relaxed);
     if (faas_context_event(ctx) != NULL) {
-        REQUIRE(input.size == 2 && memcmp(input.data, "{}", 2) == 0, "not the event's data");
+        REQUIRE(input.size == 2 && memcmp(input.data, "{}", 2) == 0,
+                "not the event's data");
         atomic_fetch_add_explicit(&world.event_runs, 1, memory_order_relaxed);
     } else {
         REQUIRE(input.size == sizeof request, "input of %zu bytes", input.size);
         memcpy(&request, input.data, sizeof request);
     }
-    size = (uint32_t)(request.nonce % 16 == 0 ? request.nonce % 9000
-                                              : request.nonce % 200);
+    size =
+        (uint32_t)(request.nonce % 16 == 0 ? request.nonce % 9000 : request.nonce % 200);
     out = faas_alloc(ctx, sizeof *out + size);
     REQUIRE(out != NULL, "no heap for %u bytes", size);
     for (uint32_t i = 0; i < size; i++)
@@ -383,8 +385,7 @@ static faas_status call(struct worker *w, const struct known *known, uint32_t fl
     default:
         REQUIRE(false, "status %s", faas_status_name(status));
     }
-    REQUIRE((result != NULL) ==
-                (want && (status == FAAS_OK || status == FAAS_EHANDLER)),
+    REQUIRE((result != NULL) == (want && (status == FAAS_OK || status == FAAS_EHANDLER)),
             "a result beside %s", faas_status_name(status));
     if (result != NULL) {
         result_check(result, &request, status, known->name);
@@ -471,11 +472,12 @@ static void do_update(struct worker *w)
         changes.concurrency = 1 + random_below(&w->random, 4);
         break;
     case 1:
-        changes.concurrency = random_below(&w->random, 4) == 0 ? FAAS_OFF : FAAS_UNLIMITED;
+        changes.concurrency =
+            random_below(&w->random, 4) == 0 ? FAAS_OFF : FAAS_UNLIMITED;
         break;
     case 2:
-        changes.on_full = random_below(&w->random, 2) == 0 ? FAAS_FULL_WAIT
-                                                            : FAAS_FULL_REFUSE;
+        changes.on_full =
+            random_below(&w->random, 2) == 0 ? FAAS_FULL_WAIT : FAAS_FULL_REFUSE;
         break;
     case 3:
         changes.provisioned = random_below(&w->random, 2) == 0 ? 1 : FAAS_OFF;
@@ -535,15 +537,13 @@ static void do_subscribe(struct worker *w)
 static void do_publish(struct worker *w)
 {
     faas_delivery delivery;
-    faas_status status =
-        faas_publish_json(world.rt, "/stress",
-                          random_below(&w->random, 2) == 0 ? "stress.outer" : "other",
-                          "{}", &delivery);
+    faas_status status = faas_publish_json(
+        world.rt, "/stress", random_below(&w->random, 2) == 0 ? "stress.outer" : "other",
+        "{}", &delivery);
 
     EXPECT(status, FAAS_ECLOSED);
     if (status == FAAS_OK)
-        REQUIRE(delivery.matched ==
-                    delivery.ran + delivery.refused + delivery.failed,
+        REQUIRE(delivery.matched == delivery.ran + delivery.refused + delivery.failed,
                 "%u matched, %u ran, %u refused, %u failed", delivery.matched,
                 delivery.ran, delivery.refused, delivery.failed);
 }
@@ -613,8 +613,8 @@ static void do_runtime(struct worker *w)
 
 static void do_call(struct worker *w)
 {
-    static const uint32_t odd[] = {NEST, NEST, PUBLISH, FAIL, FAIL, NEST | FAIL, REMOVE,
-                                   REPLACE};
+    static const uint32_t odd[] = {NEST, NEST,        PUBLISH, FAIL,
+                                   FAIL, NEST | FAIL, REMOVE,  REPLACE};
     struct known *known = pick(w);
     uint32_t flags = 0;
 
@@ -638,9 +638,9 @@ static void do_call(struct worker *w)
 static void operate(struct worker *w)
 {
     static void (*const rare[])(struct worker *) = {
-        do_register, do_register, do_register, do_register,  do_find,
-        do_replace,  do_update,   do_update,   do_unregister, do_publish_version,
-        do_subscribe, do_publish, do_publish,  do_look,      do_runtime};
+        do_register,  do_register, do_register, do_register,   do_find,
+        do_replace,   do_update,   do_update,   do_unregister, do_publish_version,
+        do_subscribe, do_publish,  do_publish,  do_look,       do_runtime};
     uint32_t which = random_below(&w->random, 60);
 
     if (which < sizeof rare / sizeof rare[0]) {
@@ -701,8 +701,8 @@ static void owners_check(void)
 
     for (owner = atomic_exchange(&world.owners, NULL); owner != NULL; owner = next) {
         next = owner->next;
-        REQUIRE(atomic_load(&owner->frees) == 1, "user of f%u freed %u times", owner->name,
-                atomic_load(&owner->frees));
+        REQUIRE(atomic_load(&owner->frees) == 1, "user of f%u freed %u times",
+                owner->name, atomic_load(&owner->frees));
         REQUIRE(atomic_load(&owner->inits) == atomic_load(&owner->closes),
                 "%u inits, %u closes", atomic_load(&owner->inits),
                 atomic_load(&owner->closes));
