@@ -631,6 +631,271 @@ START_TEST(versions_and_aliases_may_subscribe)
 }
 END_TEST
 
+/* ---- rules ---- */
+
+static void rule_put(const char *name, const char *pattern, faas_fn fn)
+{
+    ck_assert_ok(faas_rule_put(w.rt, name, pattern, fn));
+}
+
+/* Publishes data, and says who ran. */
+static const char *published_data(const char *type, const char *json)
+{
+    faas_delivery d;
+
+    journal[0] = '\0';
+    ck_assert_ok(faas_publish_json(w.rt, "/s", type, json, &d));
+    ck_assert_uint_eq(d.ran, strlen(journal));
+    ck_assert_uint_eq(d.matched, d.ran);
+    return journal;
+}
+
+START_TEST(a_rule_gets_the_events_that_match_its_pattern)
+{
+    static const struct {
+        const char *pattern, *type, *data;
+        bool wanted;
+    } rows[] = {
+        {"{\"type\":[\"t\"]}", "t", "1", true},
+        {"{\"type\":[\"t\"]}", "u", "1", false},
+        {"{\"source\":[\"/s\"]}", "t", "1", true},
+        {"{\"source\":[\"/x\"]}", "t", "1", false},
+        {"{\"type\":[{\"prefix\":\"order.\"}]}", "order.made", "1", true},
+        {"{\"data\":{\"n\":[{\"numeric\":[\">\",5]}]}}", "t", "{\"n\":6}", true},
+        {"{\"data\":{\"n\":[{\"numeric\":[\">\",5]}]}}", "t", "{\"n\":5}", false},
+        {"{\"data\":{\"n\":[6]}}", "t", "[6]", false},
+        {"{\"type\":[\"t\"],\"data\":{\"a\":[\"b\"]}}", "t", "{\"a\":\"b\"}", true},
+        {"{\"type\":[\"t\"],\"data\":{\"a\":[\"b\"]}}", "u", "{\"a\":\"b\"}", false},
+    };
+
+    OPEN_DEFAULT();
+    {
+        faas_fn fn = journalist("a");
+
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            const char *ran;
+
+            rule_put("rule", rows[i].pattern, fn);
+            ran = published_data(rows[i].type, rows[i].data);
+            ck_assert_msg((strcmp(ran, "a") == 0) == rows[i].wanted, "row %zu: \"%s\"", i,
+                          ran);
+            ck_assert_ok(faas_rule_delete(w.rt, "rule"));
+            ck_assert_str_eq(published_data(rows[i].type, rows[i].data), "");
+            ck_assert_status(faas_rule_delete(w.rt, "rule"), FAAS_ENOENT);
+        }
+    }
+    CLOSE();
+}
+END_TEST
+
+START_TEST(rules_and_subscriptions_run_in_one_order)
+{
+    static const char any[] = "{\"type\":[{\"exists\":true}]}";
+    faas_fn b;
+
+    OPEN_DEFAULT();
+    (void)subscribed(journalist("a"), FAAS_ON(.type = "t"));
+    b = journalist("b");
+    rule_put("first", any, b);
+    (void)subscribed(journalist("c"), FAAS_ON(.type = "*"));
+    rule_put("second", any, journalist("d"));
+    (void)subscribed(journalist("e"), FAAS_ON(.type = "t"));
+    ck_assert_str_eq(published_data("t", "1"), "abcde");
+    /* A rule that is replaced keeps its place, whomever it goes to now. */
+    rule_put("first", any, journalist("x"));
+    ck_assert_str_eq(published_data("t", "1"), "axcde");
+    ck_assert_ok(faas_rule_delete(w.rt, "first"));
+    rule_put("first", any, b);
+    ck_assert_str_eq(published_data("t", "1"), "acdeb");
+    CLOSE();
+}
+END_TEST
+
+START_TEST(more_rules_than_fit_at_hand_may_match)
+{
+    enum { RULES = 100 };
+    char name[24];
+    faas_delivery d;
+
+    OPEN_DEFAULT();
+    {
+        faas_fn a = journalist("a"), b = journalist("b");
+
+        for (int i = 0; i < RULES; i++) {
+            snprintf(name, sizeof name, "rule%d", i);
+            rule_put(name, "{\"type\":[\"t\"]}", i % 10 == 0 ? b : a);
+        }
+        ck_assert_uint_eq(strlen(published_data("t", "1")), RULES);
+        for (int i = 0; i < RULES; i++)
+            ck_assert_int_eq(journal[i], i % 10 == 0 ? 'b' : 'a');
+        /* They end with their function. */
+        ck_assert_ok(faas_function_unregister(w.rt, b));
+        ck_assert_uint_eq(strlen(published_data("t", "1")), RULES - RULES / 10);
+        ck_assert_status(faas_rule_delete(w.rt, "rule10"), FAAS_ENOENT);
+        ck_assert_ok(faas_rule_delete(w.rt, "rule11"));
+        ck_assert_ok(faas_function_unregister(w.rt, a));
+        ck_assert_ok(faas_publish_json(w.rt, "/s", "t", "1", &d));
+        ck_assert_uint_eq(d.matched, 0);
+    }
+    CLOSE();
+}
+END_TEST
+
+static char last_input[64];
+
+static int notes_input(faas_context *ctx, faas_bytes input)
+{
+    (void)ctx;
+    ck_assert_uint_lt(input.size, sizeof last_input);
+    memcpy(last_input, input.data, input.size);
+    last_input[input.size] = '\0';
+    return 0;
+}
+
+START_TEST(a_rule_may_give_another_input_than_the_data)
+{
+    static const char pattern[] = "{\"type\":[\"t\"]}";
+    faas_rule_options options = {.size = sizeof options,
+                                 .input_paths = "{\"n\":\"$.data.n\",\"t\":\"$.type\"}",
+                                 .input_template = "{\"<t>\":<n>}"};
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = notes_input));
+    ck_assert_ok(faas_rule_put_with(w.rt, "r", pattern, fn, &options));
+    ck_assert_ok(faas_publish_json(w.rt, "/s", "t", "{\"n\":17}", NULL));
+    ck_assert_str_eq(last_input, "{\"t\":17}");
+    options.input_paths = NULL;
+    options.input_template = "fixed";
+    ck_assert_ok(faas_rule_put_with(w.rt, "r", pattern, fn, &options));
+    ck_assert_ok(faas_publish_json(w.rt, "/s", "t", "{\"n\":17}", NULL));
+    ck_assert_str_eq(last_input, "fixed");
+    rule_put("r", pattern, fn);
+    ck_assert_ok(faas_publish_json(w.rt, "/s", "t", "{\"n\":17}", NULL));
+    ck_assert_str_eq(last_input, "{\"n\":17}");
+    CLOSE();
+}
+END_TEST
+
+START_TEST(a_rule_that_is_wrong_is_refused_and_the_old_one_stays)
+{
+    static char long_name[257];
+    static const char good[] = "{\"type\":[\"t\"]}";
+    struct {
+        faas_rule_options known;
+        uint64_t newer;
+    } future = {{.size = sizeof future}, 1};
+    static const struct {
+        const char *name, *pattern;
+        faas_rule_options options;
+        faas_status status;
+    } rows[] = {
+        {"", good, {.size = sizeof(faas_rule_options)}, FAAS_EINVAL},
+        {"\xff", good, {.size = sizeof(faas_rule_options)}, FAAS_EINVAL},
+        {long_name, good, {.size = sizeof(faas_rule_options)}, FAAS_EINVAL},
+        {"r", "", {.size = sizeof(faas_rule_options)}, FAAS_ESYNTAX},
+        {"r", "{\"type\":[", {.size = sizeof(faas_rule_options)}, FAAS_ESYNTAX},
+        {"r", "{\"type\":\"t\"}", {.size = sizeof(faas_rule_options)}, FAAS_EINVAL},
+        {"r", "[1]", {.size = sizeof(faas_rule_options)}, FAAS_EINVAL},
+        {"r", good, {.size = 0}, FAAS_EINVAL},
+        {"r",
+         good,
+         {.size = sizeof(faas_rule_options), .input_paths = "{}"},
+         FAAS_EINVAL},
+        {"r",
+         good,
+         {.size = sizeof(faas_rule_options), .input_paths = "{", .input_template = "x"},
+         FAAS_ESYNTAX},
+        {"r",
+         good,
+         {.size = sizeof(faas_rule_options), .input_template = "{\"a\":"},
+         FAAS_ESYNTAX},
+    };
+    faas_fn fn, gone;
+
+    OPEN_DEFAULT();
+    memset(long_name, 'n', 256);
+    fn = journalist("a");
+    gone = journalist("b");
+    ck_assert_ok(faas_function_unregister(w.rt, gone));
+    rule_put("r", good, fn);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        faas_status status =
+            faas_rule_put_with(w.rt, rows[i].name, rows[i].pattern, fn, &rows[i].options);
+
+        ck_assert_msg(status == rows[i].status, "row %zu: %s: %s", i,
+                      faas_status_name(status), faas_error_text());
+        ck_assert_uint_gt(strlen(faas_error_text()), 0);
+        ck_assert_str_eq(published_data("t", "1"), "a");
+    }
+    ck_assert_status(faas_rule_put_with(w.rt, "r", good, fn, &future.known),
+                     FAAS_EVERSION);
+    ck_assert_status(faas_rule_put(w.rt, "r", good, gone), FAAS_ENOENT);
+    ck_assert_status(faas_rule_put(w.rt, "new", good, gone), FAAS_ENOENT);
+    ck_assert_status(faas_rule_delete(w.rt, "new"), FAAS_ENOENT);
+    ck_assert_str_eq(published_data("t", "1"), "a");
+    CLOSE();
+}
+END_TEST
+
+START_TEST(data_that_says_it_is_json_and_is_not_is_refused)
+{
+    faas_event *event;
+    faas_delivery d = {9, 9, 9, 9};
+
+    OPEN_DEFAULT();
+    (void)subscribed(journalist("a"), NULL);
+    journal[0] = '\0';
+    ck_assert_status(faas_publish_json(w.rt, "/s", "t", "{\"a\":", &d), FAAS_ESYNTAX);
+    ck_assert_uint_eq(d.matched, 0);
+    ck_assert_ptr_nonnull(strstr(faas_error_text(), "byte"));
+    ck_assert_str_eq(journal, "");
+    /* What says it is something else may be anything; what is trusted is not looked at. */
+    ck_assert_ok(faas_event_create(FAAS_EVENT(.id = "1", .source = "/s", .type = "t",
+                                              .data_content_type = "text/plain",
+                                              .data = faas_str("{\"a\":")),
+                                   &event));
+    ck_assert_ok(faas_publish(w.rt, event, &d));
+    ck_assert_uint_eq(d.ran, 1);
+    faas_event_release(event);
+    ck_assert_ok(faas_event_create(FAAS_EVENT(.id = "1", .source = "/s", .type = "t",
+                                              .data = faas_str("{\"a\":"),
+                                              .flags = FAAS_EVENT_TRUSTED),
+                                   &event));
+    ck_assert_ok(faas_publish(w.rt, event, &d));
+    ck_assert_uint_eq(d.ran, 1);
+    faas_event_release(event);
+    CLOSE();
+}
+END_TEST
+
+static int deletes_rules(faas_context *ctx, faas_bytes input)
+{
+    faas_runtime *rt = faas_context_runtime(ctx);
+
+    (void)journals(ctx, input);
+    return faas_rule_delete(rt, "one") == FAAS_OK &&
+                   faas_rule_delete(rt, "two") == FAAS_OK &&
+                   faas_rule_put(rt, "three", "{\"type\":[\"t\"]}", changed_fn) == FAAS_OK
+               ? 0
+               : 1;
+}
+
+START_TEST(a_handler_may_change_the_rules)
+{
+    OPEN_DEFAULT();
+    changed_fn = journalist("x");
+    rule_put("one", "{\"type\":[\"t\"]}", changer_of("a", deletes_rules));
+    rule_put("two", "{\"type\":[\"t\"]}", journalist("b"));
+    /* A rule that this publish has found may still run. */
+    journal[0] = '\0';
+    ck_assert_ok(faas_publish_json(w.rt, "/s", "t", "1", NULL));
+    ck_assert(strcmp(journal, "a") == 0 || strcmp(journal, "ab") == 0);
+    ck_assert_str_eq(published_data("t", "1"), "x");
+    CLOSE();
+}
+END_TEST
+
 /* ---- storms ---- */
 
 static atomic_bool storm_ends;
@@ -660,7 +925,7 @@ static void *publishes_in_a_storm(void *user)
     return NULL;
 }
 
-START_TEST(publishes_go_on_while_subscriptions_and_functions_come_and_go)
+START_TEST(publishes_go_on_while_subscriptions_rules_and_functions_come_and_go)
 {
 #ifdef FAASI_SANITIZED
     const int rounds = 100;
@@ -684,6 +949,10 @@ START_TEST(publishes_go_on_while_subscriptions_and_functions_come_and_go)
         ids[1] = subscribed(fn, FAAS_ON(.type = "t.*"));
         ids[2] = subscribed(fn, NULL);
         ck_assert_ok(faas_unsubscribe(w.rt, ids[i % 3]));
+        ck_assert_ok(faas_rule_put(w.rt, "kept", "{\"type\":[\"t.u\"]}", fn));
+        ck_assert_ok(faas_rule_put(w.rt, "gone", "{\"type\":[\"t.v\"]}", fn));
+        ck_assert_ok(faas_rule_put(w.rt, "gone", "{\"source\":[\"/s\"]}", fn));
+        ck_assert_ok(faas_rule_delete(w.rt, "gone"));
         ck_assert_ok(faas_function_unregister(w.rt, fn));
     }
     atomic_store(&storm_ends, true);
@@ -694,20 +963,24 @@ START_TEST(publishes_go_on_while_subscriptions_and_functions_come_and_go)
 }
 END_TEST
 
-SUITE_MAIN("bus", a_subscription_gets_what_it_asked_for_and_no_more,
-           targets_run_in_the_order_of_subscription,
-           a_function_gets_an_event_as_often_as_it_matches,
-           many_types_do_not_get_into_each_others_way, what_is_no_subscription_is_refused,
-           a_subscription_ends_once,
-           the_delivery_counts_what_each_target_did_and_no_one_stops_the_next,
-           all_targets_share_the_event_and_its_data_without_a_copy,
-           publish_json_makes_an_event_of_its_own,
-           publishing_without_end_is_refused_at_the_depth_limit,
-           targets_inherit_the_time_that_the_publishing_handler_has_left,
-           a_handler_may_subscribe_and_the_next_publish_sees_it,
-           a_handler_may_unsubscribe_itself_and_others,
-           a_target_that_is_unregistered_meanwhile_is_refused_and_then_gone,
-           subscriptions_end_with_their_function,
-           a_replaced_function_keeps_its_subscriptions,
-           versions_and_aliases_may_subscribe,
-           publishes_go_on_while_subscriptions_and_functions_come_and_go)
+SUITE_MAIN(
+    "bus", a_subscription_gets_what_it_asked_for_and_no_more,
+    targets_run_in_the_order_of_subscription,
+    a_function_gets_an_event_as_often_as_it_matches,
+    many_types_do_not_get_into_each_others_way, what_is_no_subscription_is_refused,
+    a_subscription_ends_once,
+    the_delivery_counts_what_each_target_did_and_no_one_stops_the_next,
+    all_targets_share_the_event_and_its_data_without_a_copy,
+    publish_json_makes_an_event_of_its_own,
+    publishing_without_end_is_refused_at_the_depth_limit,
+    targets_inherit_the_time_that_the_publishing_handler_has_left,
+    a_handler_may_subscribe_and_the_next_publish_sees_it,
+    a_handler_may_unsubscribe_itself_and_others,
+    a_target_that_is_unregistered_meanwhile_is_refused_and_then_gone,
+    subscriptions_end_with_their_function, a_replaced_function_keeps_its_subscriptions,
+    versions_and_aliases_may_subscribe, a_rule_gets_the_events_that_match_its_pattern,
+    rules_and_subscriptions_run_in_one_order, more_rules_than_fit_at_hand_may_match,
+    a_rule_may_give_another_input_than_the_data,
+    a_rule_that_is_wrong_is_refused_and_the_old_one_stays,
+    data_that_says_it_is_json_and_is_not_is_refused, a_handler_may_change_the_rules,
+    publishes_go_on_while_subscriptions_rules_and_functions_come_and_go)

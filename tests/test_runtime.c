@@ -170,6 +170,7 @@ static void use_dead_handle(faas_runtime *rt, faas_fn fn)
     ck_assert(no_fn(out));
     ck_assert_status(faas_subscribe(rt, fn, NULL, &id), FAAS_ENOENT);
     ck_assert_uint_eq(id, 0);
+    ck_assert_status(faas_rule_put(rt, "r", "{\"type\":[\"t\"]}", fn), FAAS_ENOENT);
     ck_assert_status(faas_function_stats_get(rt, fn, &stats, NULL), FAAS_ENOENT);
     ck_assert_status(faas_function_describe(rt, fn, &info), FAAS_ENOENT);
 }
@@ -431,6 +432,8 @@ START_TEST(while_it_closes_every_call_gets_eclosed)
     ck_assert_status(faas_alias_put(w.rt, fn, "live", &share, 1, NULL), FAAS_ECLOSED);
     ck_assert_status(faas_subscribe(w.rt, fn, NULL, NULL), FAAS_ECLOSED);
     ck_assert_status(faas_unsubscribe(w.rt, id), FAAS_ECLOSED);
+    ck_assert_status(faas_rule_put(w.rt, "r", "{\"type\":[\"t\"]}", fn), FAAS_ECLOSED);
+    ck_assert_status(faas_rule_delete(w.rt, "r"), FAAS_ECLOSED);
     ck_assert_status(faas_publish(w.rt, event, NULL), FAAS_ECLOSED);
     ck_assert_status(faas_publish_json(w.rt, "/s", "t", "1", NULL), FAAS_ECLOSED);
     ck_assert_status(faas_function_stats_get(w.rt, fn, &stats, NULL), FAAS_ECLOSED);
@@ -990,6 +993,85 @@ static faas_status step_publish(struct stage *s)
     return status;
 }
 
+/* More rules than a publish has room for at hand. */
+static void many_rules(struct stage *s)
+{
+    for (int i = 0; i < 70; i++) {
+        char name[24];
+
+        snprintf(name, sizeof name, "many%d", i);
+        ck_assert_ok(faas_rule_put(w.rt, name, "{\"type\":[\"staged\"]}", s->versioned));
+    }
+}
+
+static faas_status step_publish_to_rules(struct stage *s)
+{
+    faas_delivery d;
+    faas_status status = faas_publish(w.rt, s->event, &d);
+
+    if (status == FAAS_OK) {
+        ck_assert_uint_eq(d.matched, 71);
+        ck_assert_uint_eq(d.ran + d.refused + d.failed, 71);
+        if (d.ran < 71)
+            status = FAAS_ENOMEM;
+    } else {
+        ck_assert_uint_eq(d.matched, 0);
+    }
+    return status;
+}
+
+static faas_status step_rule_put(struct stage *s)
+{
+    return faas_rule_put(w.rt, "new",
+                         "{\"source\":[\"/x\"],\"data\":{\"a\":[{\"prefix\":\"b\"}]}}",
+                         s->cold);
+}
+
+static void one_rule(struct stage *s)
+{
+    ck_assert_ok(faas_rule_put(w.rt, "one", "{\"type\":[\"other\"]}", s->versioned));
+}
+
+static faas_status step_rule_replace(struct stage *s)
+{
+    static const faas_rule_options options = {.size = sizeof options,
+                                              .input_paths = "{\"a\":\"$.data\"}",
+                                              .input_template = "<a> or so"};
+
+    return faas_rule_put_with(w.rt, "one", "{\"type\":[\"staged\"]}", s->cold, &options);
+}
+
+static faas_status step_rule_delete(struct stage *s)
+{
+    faas_status status = faas_rule_delete(w.rt, "one");
+
+    (void)s;
+    ck_assert_ok(status); // it needs no memory
+    return status;
+}
+
+/* What a rule makes of the event needs memory as well. */
+static void transforming_rule(struct stage *s)
+{
+    static const faas_rule_options options = {.size = sizeof options,
+                                              .input_template = "instead"};
+
+    ck_assert_ok(faas_function_unregister(w.rt, s->plain));
+    ck_assert_ok(faas_rule_put_with(w.rt, "one", "{\"type\":[\"staged\"]}", s->versioned,
+                                    &options));
+}
+
+static faas_status step_unregister_with_rules(struct stage *s)
+{
+    faas_delivery d;
+
+    ck_assert_ok(faas_function_unregister(w.rt, s->versioned));
+    w.faulty.fail_at = 0;
+    ck_assert_ok(faas_publish(w.rt, s->event, &d));
+    ck_assert_uint_eq(d.matched, 1); // rules end with their function
+    return FAAS_OK;
+}
+
 static faas_status step_publish_json(struct stage *s)
 {
     faas_delivery d;
@@ -1145,43 +1227,50 @@ static faas_status step_inside(struct stage *s)
 static const struct {
     const char *name;
     faas_status (*run)(struct stage *s);
+    void (*prepare)(struct stage *s);
 } steps[] = {
-    {"register", step_register},
-    {"register_many", step_register_many},
-    {"register_provisioned", step_register_provisioned},
-    {"symbol_register", step_symbol_register},
-    {"symbol_load", step_symbol_load},
-    {"replace", step_replace},
-    {"replace_provisioned", step_replace_provisioned},
-    {"update", step_update},
-    {"unregister", step_unregister},
-    {"publish_version", step_publish_version},
-    {"alias_new", step_alias_new},
-    {"alias_change", step_alias_change},
-    {"invoke_cold", step_invoke_cold},
-    {"invoke_warm", step_invoke_warm},
-    {"invoke_without_result", step_invoke_without_result},
-    {"invoke_with", step_invoke_with},
-    {"invoke_alias", step_invoke_alias},
-    {"invoke_failing", step_invoke_failing},
-    {"call", step_call},
-    {"call_packed", step_call_packed},
-    {"subscribe", step_subscribe},
-    {"unsubscribe", step_unsubscribe},
-    {"publish", step_publish},
-    {"publish_json", step_publish_json},
-    {"event", step_event},
-    {"stats", step_stats},
-    {"describe", step_describe},
-    {"list", step_list},
-    {"describe_json", step_describe_json},
-    {"prometheus", step_prometheus},
-    {"sweep", step_sweep},
-    {"budget", step_budget},
-    {"limit", step_limit},
-    {"clocks", step_clocks},
-    {"release", step_release},
-    {"inside", step_inside},
+    {"register", step_register, NULL},
+    {"register_many", step_register_many, NULL},
+    {"register_provisioned", step_register_provisioned, NULL},
+    {"symbol_register", step_symbol_register, NULL},
+    {"symbol_load", step_symbol_load, NULL},
+    {"replace", step_replace, NULL},
+    {"replace_provisioned", step_replace_provisioned, NULL},
+    {"update", step_update, NULL},
+    {"unregister", step_unregister, NULL},
+    {"publish_version", step_publish_version, NULL},
+    {"alias_new", step_alias_new, NULL},
+    {"alias_change", step_alias_change, NULL},
+    {"invoke_cold", step_invoke_cold, NULL},
+    {"invoke_warm", step_invoke_warm, NULL},
+    {"invoke_without_result", step_invoke_without_result, NULL},
+    {"invoke_with", step_invoke_with, NULL},
+    {"invoke_alias", step_invoke_alias, NULL},
+    {"invoke_failing", step_invoke_failing, NULL},
+    {"call", step_call, NULL},
+    {"call_packed", step_call_packed, NULL},
+    {"subscribe", step_subscribe, NULL},
+    {"unsubscribe", step_unsubscribe, NULL},
+    {"publish", step_publish, NULL},
+    {"publish_json", step_publish_json, NULL},
+    {"rule_put", step_rule_put, NULL},
+    {"rule_replace", step_rule_replace, one_rule},
+    {"rule_delete", step_rule_delete, one_rule},
+    {"publish_transformed", step_publish, transforming_rule},
+    {"publish_to_rules", step_publish_to_rules, many_rules},
+    {"unregister_with_rules", step_unregister_with_rules, many_rules},
+    {"event", step_event, NULL},
+    {"stats", step_stats, NULL},
+    {"describe", step_describe, NULL},
+    {"list", step_list, NULL},
+    {"describe_json", step_describe_json, NULL},
+    {"prometheus", step_prometheus, NULL},
+    {"sweep", step_sweep, NULL},
+    {"budget", step_budget, NULL},
+    {"limit", step_limit, NULL},
+    {"clocks", step_clocks, NULL},
+    {"release", step_release, NULL},
+    {"inside", step_inside, NULL},
 };
 
 enum { STEPS = sizeof steps / sizeof steps[0] };
@@ -1218,6 +1307,8 @@ static void step_starve(size_t step, bool then_on)
 
         OPEN_DEFAULT();
         stage_set(&s);
+        if (steps[step].prepare != NULL)
+            steps[step].prepare(&s);
         w.faulty.from_then_on = then_on;
         w.faulty.fail_at = atomic_load(&w.faulty.calls) + n;
         status = steps[step].run(&s);

@@ -78,30 +78,29 @@ typedef struct faas_function {
     faas_handler *handler;  /**< what runs */
     faas_init_hook *init;   /**< makes an instance; default: nothing to make */
     faas_close_hook *close; /**< ends one; default: nothing to end */
-    uint32_t concurrency; /**< invocations at one moment; default: the runtime's; FAAS_OFF
-                               refuses every call. A published event counts per target */
+    uint32_t concurrency;   /**< invocations at one moment; default: the runtime's; FAAS_OFF
+                                 refuses every call. A published event counts per target */
     uint32_t instance_concurrency; /**< invocations at one moment in one instance; default
-                                      1, at most 65536 */
-    uint32_t provisioned;          /**< instances made ahead and kept; default 0 */
-    faas_full on_full;             /**< when a cap is reached, its own or the runtime's */
-    uint64_t wait_ns; /**< how long a call may wait when full; default: its time limit */
-    uint64_t
-        timeout_ns; /**< time limit of an invocation; default 60 s, or FAAS_FOREVER */
+                                        1, at most 65536 */
+    uint32_t provisioned;     /**< instances made ahead and kept; default 0 */
+    faas_full on_full;        /**< when a cap is reached, its own or the runtime's */
+    uint64_t wait_ns;         /**< how long a call may wait when full; default: its time limit */
+    uint64_t timeout_ns;      /**< time limit of an invocation; default 60 s, or FAAS_FOREVER */
     uint64_t init_timeout_ns; /**< time limit of init; default 10 s. A late instance is
                                    closed */
-    uint64_t idle_ns; /**< an instance unused this long is closed; default 600 s */
-    uint64_t age_ns;  /**< an instance this old is closed when idle; default none */
-    uint64_t invocation_max; /**< an instance that served this many is closed; default
-                                none; counted from when it is set, and
-                                exact with one call at a time */
-    uint64_t memory_bytes;   /**< configured memory, which is billed; default 128 MiB */
-    uint64_t
-        heap_bytes; /**< most that one invocation may allocate; default memory_bytes */
-    uint64_t instance_bytes; /**< what an instance takes beside its heap, to be counted
-                                  against the runtime's memory; default 0 */
-    void *user; /**< handed to the hooks, and to the handler by faas_user() */
+    uint64_t idle_ns;         /**< an instance unused this long is closed; default 600 s */
+    uint64_t age_ns;          /**< an instance this old is closed when idle; default none */
+    uint64_t invocation_max;  /**< an instance that served this many is closed; default none;
+                                   counted from when it is set, and exact with one call at
+                                   a time */
+    uint64_t memory_bytes;    /**< configured memory, which is billed; default 128 MiB */
+    uint64_t heap_bytes;      /**< most that one invocation may allocate; default
+                                   memory_bytes */
+    uint64_t instance_bytes;  /**< what an instance takes beside its heap, to be counted
+                                   against the runtime's memory; default 0 */
+    void *user;               /**< handed to the hooks, and to the handler by faas_user() */
     void (*user_free)(void *user); /**< called exactly once when the function is gone,
-                                      also when registering fails; default: nothing */
+                                        also when registering fails; default: nothing */
 } faas_function;
 
 /**

@@ -49,19 +49,18 @@ typedef struct faas_result faas_result;
  * field means its default. Pointers are borrowed until the call returns.
  */
 typedef struct faas_invoke_options {
-    size_t size; /**< sizeof(faas_invoke_options) */
-    uint64_t
-        limit_ns; /**< time allowed, from now, for everything; default: the function's */
-    uint64_t
-        deadline_ns; /**< or an instant of the runtime's clock; the sooner one counts */
-    faas_bytes key;  /**< chooses the version behind an alias; default: the request id */
-    faas_bytes tenant;  /**< who asks */
-    faas_bytes trace;   /**< a trace id, handed through; default: the calling handler's */
-    faas_event *event;  /**< what it is about; its data is the input then */
-    faas_id request_id; /**< default: a new one */
-    uint32_t attempt;   /**< which try this is; default 1 */
-    uint32_t dry_run;   /**< 1: only says whether the function is there and would be
-                           admitted   now; the handler does not run */
+    size_t size;          /**< sizeof(faas_invoke_options) */
+    uint64_t limit_ns;    /**< time allowed, from now, for everything; default: the
+                               function's */
+    uint64_t deadline_ns; /**< or an instant of the runtime's clock; the sooner one counts */
+    faas_bytes key;       /**< chooses the version behind an alias; default: the request id */
+    faas_bytes tenant;    /**< who asks */
+    faas_bytes trace;     /**< a trace id, handed through; default: the calling handler's */
+    faas_event *event;    /**< what it is about; its data is the input then */
+    faas_id request_id;   /**< default: a new one */
+    uint32_t attempt;     /**< which try this is; default 1 */
+    uint32_t dry_run;     /**< 1: only says whether the function is there and would be
+                               admitted now; the handler does not run */
 } faas_invoke_options;
 
 /** Every field at its default. */
@@ -90,10 +89,13 @@ typedef struct faas_invoke_options {
  *                      May be NULL: then there is no output to keep, and it is cheaper.
  * @return FAAS_OK, or
  *         FAAS_ENOENT    `fn` is gone, or of another runtime
- *         FAAS_EBUSY     a cap or the memory budget is reached; see
- * faas_retry_after_ns(). The handler did not run FAAS_EEXPIRED  no time was left before
- * the handler could start FAAS_EINIT     the instance could not be made; the handler did
- * not run FAAS_EDEPTH    calls are nested too deeply; the handler did not run
+ *         FAAS_EBUSY     a cap or the memory budget is reached; see faas_retry_after_ns().
+ *                        The handler did not run
+ *         FAAS_EEXPIRED  no time was left before the handler could start
+ *         FAAS_EINIT     the instance could not be made; the handler did not run
+ *         FAAS_EDEPTH    calls are nested too deeply; the handler did not run
+ *         FAAS_ETYPE     a symbol's packed block has not the signature's size; it did not run
+ *         FAAS_EINVAL    a symbol's block is NULL or not aligned; it did not run
  *         FAAS_EHANDLER  the handler returned non-zero; see faas_result_code()
  *         FAAS_ETIMEDOUT the handler ran and came back late; its output is dropped
  *         FAAS_ECLOSED, FAAS_ENOMEM  the handler did not run

@@ -144,7 +144,8 @@ FAAS_API FAAS_NODISCARD faas_status faas_replay_run(const faas_replay *replay,
  * Thread: any, as faas_replay_run(). Takes seconds per million calls.
  * Source: weak duality of the interval-packing LP with a price of memory per 10 s. With
  *         one price: Berger, Beckmann, Harchol-Balter, Practical Bounds on Optimal
- * Caching with Variable Object Sizes, SIGMETRICS'18 (PFOO-L). Since:  0.1
+ * Caching with Variable Object Sizes, SIGMETRICS'18 (PFOO-L).
+ * Since:  0.1
  */
 FAAS_API FAAS_NODISCARD faas_status faas_replay_limits(const faas_replay *replay,
                                                        faas_replay_objective objective,

@@ -89,12 +89,13 @@ FAAS_API void faas_ruleset_close(faas_ruleset *set);
  * @param user     Handed to whoever matches; the library does not look at it.
  * @return FAAS_OK, or
  *         FAAS_ESYNTAX  the pattern is not JSON; the error text says at which byte
- *         FAAS_EINVAL   it is no pattern, or over a limit, likewise; or the name is too
- * long FAAS_ENOMEM
+ *         FAAS_EINVAL   it is no pattern, or over a limit, likewise; or the name is too long
+ *         FAAS_ENOMEM
  *
  * Thread: any. Blocks while another edit of this set runs; matches never wait for it.
- * Cost:   some microseconds, whatever the number of rules; one that is the first to name
- * a field, or the last, takes time by the number of fields. Since:  0.1
+ * Cost:   some microseconds, whatever the number of rules; one that is the first to name a
+ *         field, or the last, takes time by the number of fields.
+ * Since:  0.1
  */
 FAAS_API FAAS_NODISCARD faas_status faas_ruleset_put(faas_ruleset *set, const char *name,
                                                      faas_bytes pattern, void *user);

@@ -12,8 +12,8 @@
  * Whichever fence comes second sees the other side's store. The reader's is the hot one:
  * where the kernel has membarrier(2) the editor's fence makes all threads of the process
  * execute one, and the reader's is only an order to the compiler. Elsewhere, and under
- * the thread sanitizer, which does not know membarrier, both are real. Source: liburcu's
- * "memb" flavour.
+ * the thread sanitizer, which does not know membarrier, both are real.
+ * Source: liburcu's "memb" flavour.
  *
  * Layer: 0 base. Includes base.h, mem.h and sync.h.
  * Locks: one of the process, over the list of threads; innermost. */
