@@ -125,9 +125,10 @@ FAAS_API const char *faas_status_text(faas_status status);
  * Returns one line about the last failure on this thread: the value that was refused and
  * the limit it met.
  *
- * Invocations format nothing: what they return without a text of its own leaves this alone,
- * and faas_status_text() says all there is. FAAS_EINIT, FAAS_ETYPE and FAAS_EINVAL have one,
- * and a handler's own message comes with its result. It is empty before the first failure.
+ * Invocations format nothing: what they return without a text of its own leaves this
+ * alone, and faas_status_text() says all there is. FAAS_EINIT, FAAS_ETYPE and FAAS_EINVAL
+ * have one, and a handler's own message comes with its result. It is empty before the
+ * first failure.
  *
  * Owner:  the library's; valid until the next failure on this thread.
  * Thread: any.
@@ -141,7 +142,8 @@ FAAS_API const char *faas_error_text(void);
  */
 FAAS_API int faas_version(void);
 
-/** Bytes of somebody else: borrowed, and for as long as the function says that takes it.
+/**
+ * Bytes of somebody else: borrowed, and for as long as the function says that takes it.
  */
 typedef struct faas_bytes {
     const void *data; /**< may be NULL when `size` is 0 */

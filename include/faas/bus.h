@@ -62,10 +62,10 @@ FAAS_API FAAS_NODISCARD faas_status faas_unsubscribe(faas_runtime *rt, uint64_t 
 /** What a rule does with an event that matches. */
 typedef struct faas_rule_options {
     size_t size;                /**< sizeof(faas_rule_options) */
-    const char *input_paths;    /**< JSON: names and where in the event their values stand,
-                                     `{"who": "$.data.name"}`; default: none */
-    const char *input_template; /**< what the function gets instead of the event's data, with
-                                     `<who>` where a value goes; default: the data */
+    const char *input_paths;    /**< JSON: names and where in the event their values
+                                     stand, `{"who": "$.data.name"}`; default: none */
+    const char *input_template; /**< what the function gets instead of the event's data,
+                                     with `<who>` where a value goes; default: the data */
 } faas_rule_options;
 
 /**
@@ -93,8 +93,8 @@ FAAS_API FAAS_NODISCARD faas_status faas_rule_put(faas_runtime *rt, const char *
  * Puts a rule with options; otherwise as faas_rule_put().
  *
  * @return as faas_rule_put(), and
- *         FAAS_ESYNTAX, FAAS_EINVAL  the paths or the template are wrong; the error text says
- *                                    which and where
+ *         FAAS_ESYNTAX, FAAS_EINVAL  the paths or the template are wrong; the error text
+ *                                    says which and where
  *         FAAS_EVERSION
  *
  * Thread: any.
@@ -127,9 +127,9 @@ typedef struct faas_delivery {
  * subscriptions and rules came.
  *
  * Data that says it is JSON is checked first, once per event, unless it is trusted. Each
- * target is a whole invocation, under its own limits, with the event's data as
- * input. What one does is no matter to the next. Inside a handler they inherit its
- * remaining time.
+ * target is a whole invocation, under its own limits, with the event's data as input.
+ * What one does is no matter to the next. Inside a handler they inherit its remaining
+ * time.
  *
  * @param      event     Borrowed; targets that keep it acquire it.
  * @param[out] delivery  What became of it. May be NULL.
@@ -153,9 +153,9 @@ FAAS_API FAAS_NODISCARD faas_status faas_publish(faas_runtime *rt, faas_event *e
  * application/json.
  *
  * @param json  Terminated text, borrowed until it returns: what keeps the event copies
- * it.
+ *              it.
  * @return as faas_publish(), and FAAS_EINVAL if source or type are no CloudEvents
- * attributes
+ *         attributes
  *
  * Thread: any, also from handlers. Blocks while targets run.
  * Since:  0.1

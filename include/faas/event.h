@@ -27,7 +27,8 @@ extern "C" {
 /** An event; see faas_event_create(). */
 typedef struct faas_event faas_event;
 
-/** The longest attribute, in bytes: 64 KiB, the size of an event that all must forward.
+/**
+ * The longest attribute, in bytes: 64 KiB, the size of an event that all must forward.
  */
 #define FAAS_EVENT_ATTRIBUTE_MAX 65536
 /** The longest name of an extension. CloudEvents advises 20 and forbids nothing. */
@@ -86,10 +87,12 @@ static inline faas_extension faas_extension_boolean(const char *name, bool value
     return extension;
 }
 
-/** The event, or its JSON text, was made by the host itself: nobody checks that it is JSON,
- *  and rules stop reading as soon as every field that they name was seen. A key that comes
- *  twice may then count once; a malformed text gives some answer, and is read within its
- *  bytes. */
+/**
+ * The event, or its JSON text, was made by the host itself: nobody checks that it is
+ * JSON, and rules stop reading as soon as every field that they name was seen. A key that
+ * comes twice may then count once; a malformed text gives some answer, and is read within
+ * its bytes.
+ */
 #define FAAS_EVENT_TRUSTED 1u
 
 /** How an event holds data that it does not own. */
@@ -130,12 +133,14 @@ typedef struct faas_event_options {
     const faas_extension *extensions; /**< their names differ; copied */
     uint32_t extension_count;         /**< at most FAAS_EVENT_EXTENSIONS_MAX */
     faas_data_hold data_hold;         /**< without `data_free`: copied or borrowed */
-    faas_bytes data;                 /**< any bytes; none at all if `data.data` is NULL */
-    const faas_allocator *allocator; /**< borrowed until the last release; default:
-                                          the library's own */
-    faas_data_free *data_free; /**< the event owns `data`, uncopied, and ends it so */
-    void *data_user;           /**< handed to `data_free` */
-    uint64_t flags;            /**< 0, or FAAS_EVENT_TRUSTED */
+    faas_bytes data;                  /**< any bytes; none at all if `data.data` is
+                                           NULL */
+    const faas_allocator *allocator;  /**< borrowed until the last release; default: the
+                                           library's own */
+    faas_data_free *data_free;        /**< the event owns `data`, uncopied, and ends it
+                                           so */
+    void *data_user;                  /**< handed to `data_free` */
+    uint64_t flags;                   /**< 0, or FAAS_EVENT_TRUSTED */
 } faas_event_options;
 
 /** The options of an event that lacks everything. */

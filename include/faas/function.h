@@ -33,7 +33,7 @@ typedef struct faas_context faas_context;
  * @param ctx    Valid until it returns. See invoke.h for what it gives.
  * @param input  Borrowed until it returns; of an event, its data.
  * @return 0 if it answered. Anything else is a failure with this code, which the caller
- * is given beside FAAS_EHANDLER.
+ *         is given beside FAAS_EHANDLER.
  *
  * Thread: the caller's, or the bus's; several at once unless the function's cap is 1.
  *         The library holds no lock meanwhile. It may call everything but
@@ -45,7 +45,7 @@ typedef int faas_handler(faas_context *ctx, faas_bytes input);
  * Makes an instance: a cold start.
  *
  * @param      ctx    faas_user(), faas_instance_alloc(), faas_fail() and the time are
- * there; no event, no reply.
+ *                    there; no event, no reply.
  * @param[out] state  What faas_state() will give to the handler and close; starts NULL.
  * @return 0, or a failure: `close` will not be called, and the call that asked for the
  *         instance gets FAAS_EINIT.
@@ -73,32 +73,39 @@ typedef enum faas_full {
  * or NULL has its default.
  */
 typedef struct faas_function {
-    size_t size;            /**< sizeof(faas_function) */
-    const char *name;       /**< 1 to 255 bytes of UTF-8; copied */
-    faas_handler *handler;  /**< what runs */
-    faas_init_hook *init;   /**< makes an instance; default: nothing to make */
-    faas_close_hook *close; /**< ends one; default: nothing to end */
-    uint32_t concurrency;   /**< invocations at one moment; default: the runtime's; FAAS_OFF
-                                 refuses every call. A published event counts per target */
+    size_t size;                   /**< sizeof(faas_function) */
+    const char *name;              /**< 1 to 255 bytes of UTF-8; copied */
+    faas_handler *handler;         /**< what runs */
+    faas_init_hook *init;          /**< makes an instance; default: nothing to make */
+    faas_close_hook *close;        /**< ends one; default: nothing to end */
+    uint32_t concurrency;          /**< invocations at one moment; default: the runtime's;
+                                        FAAS_OFF refuses every call. A published event
+                                        counts per target */
     uint32_t instance_concurrency; /**< invocations at one moment in one instance; default
                                         1, at most 65536 */
-    uint32_t provisioned;     /**< instances made ahead and kept; default 0 */
-    faas_full on_full;        /**< when a cap is reached, its own or the runtime's */
-    uint64_t wait_ns;         /**< how long a call may wait when full; default: its time limit */
-    uint64_t timeout_ns;      /**< time limit of an invocation; default 60 s, or FAAS_FOREVER */
-    uint64_t init_timeout_ns; /**< time limit of init; default 10 s. A late instance is
-                                   closed */
-    uint64_t idle_ns;         /**< an instance unused this long is closed; default 600 s */
-    uint64_t age_ns;          /**< an instance this old is closed when idle; default none */
-    uint64_t invocation_max;  /**< an instance that served this many is closed; default none;
-                                   counted from when it is set, and exact with one call at
-                                   a time */
-    uint64_t memory_bytes;    /**< configured memory, which is billed; default 128 MiB */
-    uint64_t heap_bytes;      /**< most that one invocation may allocate; default
-                                   memory_bytes */
-    uint64_t instance_bytes;  /**< what an instance takes beside its heap, to be counted
-                                   against the runtime's memory; default 0 */
-    void *user;               /**< handed to the hooks, and to the handler by faas_user() */
+    uint32_t provisioned;          /**< instances made ahead and kept; default 0 */
+    faas_full on_full;             /**< when a cap is reached, its own or the runtime's */
+    uint64_t wait_ns;              /**< how long a call may wait when full; default: its
+                                        time limit */
+    uint64_t timeout_ns;           /**< time limit of an invocation; default 60 s, or
+                                        FAAS_FOREVER */
+    uint64_t init_timeout_ns;      /**< time limit of init; default 10 s. A late instance
+                                        is closed */
+    uint64_t idle_ns;              /**< an instance unused this long is closed; default
+                                        600 s */
+    uint64_t age_ns;               /**< an instance this old is closed when idle; default
+                                        none */
+    uint64_t invocation_max;       /**< an instance that served this many is closed;
+                                        default none; counted from when it is set, and
+                                        exact with one call at a time */
+    uint64_t memory_bytes;         /**< configured memory, which is billed; default
+                                        128 MiB */
+    uint64_t heap_bytes;           /**< most that one invocation may allocate; default
+                                        memory_bytes */
+    uint64_t instance_bytes;       /**< what an instance takes beside its heap, to be
+                                        counted against the runtime's memory; default 0 */
+    void *user;                    /**< handed to the hooks, and to the handler by
+                                        faas_user() */
     void (*user_free)(void *user); /**< called exactly once when the function is gone,
                                         also when registering fails; default: nothing */
 } faas_function;
@@ -235,8 +242,8 @@ typedef struct faas_share {
  * by its request id: a hash of it falls into the versions' parts, laid out in the order
  * given. The same key goes to the same version as long as the shares do not change.
  *
- * @param      alias  1 to 255 bytes of UTF-8, not a number. `name:alias` finds it.
- * @param      shares `count` of them, 1 to 1000; the sum of weights 1 to UINT32_MAX.
+ * @param      alias     1 to 255 bytes of UTF-8, not a number. `name:alias` finds it.
+ * @param      shares    `count` of them, 1 to 1000; the sum of weights 1 to UINT32_MAX.
  * @param[out] alias_fn  Its handle, the same as long as the alias exists. May be NULL.
  * @return FAAS_OK, or
  *         FAAS_ENOENT  `fn` or a version is gone
@@ -283,7 +290,7 @@ faas_symbol_register(faas_runtime *rt, const char *name, const char *signature,
  * @param symbol  Its name there.
  * @return as faas_symbol_register(), and
  *         FAAS_ELOAD  there is no such object, or no such symbol in it; the error text
- * has the loader's words
+ *                     has the loader's words
  *
  * Thread: any.
  * Since:  0.1

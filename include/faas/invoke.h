@@ -52,10 +52,13 @@ typedef struct faas_invoke_options {
     size_t size;          /**< sizeof(faas_invoke_options) */
     uint64_t limit_ns;    /**< time allowed, from now, for everything; default: the
                                function's */
-    uint64_t deadline_ns; /**< or an instant of the runtime's clock; the sooner one counts */
-    faas_bytes key;       /**< chooses the version behind an alias; default: the request id */
+    uint64_t deadline_ns; /**< or an instant of the runtime's clock; the sooner one
+                               counts */
+    faas_bytes key;       /**< chooses the version behind an alias; default: the request
+                               id */
     faas_bytes tenant;    /**< who asks */
-    faas_bytes trace;     /**< a trace id, handed through; default: the calling handler's */
+    faas_bytes trace;     /**< a trace id, handed through; default: the calling
+                               handler's */
     faas_event *event;    /**< what it is about; its data is the input then */
     faas_id request_id;   /**< default: a new one */
     uint32_t attempt;     /**< which try this is; default 1 */
@@ -83,18 +86,19 @@ typedef struct faas_invoke_options {
  * @param      fn       A function, a version or an alias.
  * @param      input    Handed to the handler as is, not copied.
  * @param      limit_ns Time allowed, in nanoseconds from now, for waiting, init and
- * handler together; 0 = the function's own limit. The handler is told, not interrupted: a
- * thread cannot be stopped by force.
+ *                      handler together; 0 = the function's own limit. The handler is
+ *                      told, not interrupted: a thread cannot be stopped by force.
  * @param[out] result   Set on FAAS_OK, FAAS_EHANDLER and FAAS_ETIMEDOUT, NULL otherwise.
  *                      May be NULL: then there is no output to keep, and it is cheaper.
  * @return FAAS_OK, or
  *         FAAS_ENOENT    `fn` is gone, or of another runtime
- *         FAAS_EBUSY     a cap or the memory budget is reached; see faas_retry_after_ns().
- *                        The handler did not run
+ *         FAAS_EBUSY     a cap or the memory budget is reached; see
+ *                        faas_retry_after_ns(). The handler did not run
  *         FAAS_EEXPIRED  no time was left before the handler could start
  *         FAAS_EINIT     the instance could not be made; the handler did not run
  *         FAAS_EDEPTH    calls are nested too deeply; the handler did not run
- *         FAAS_ETYPE     a symbol's packed block has not the signature's size; it did not run
+ *         FAAS_ETYPE     a symbol's packed block has not the signature's size; it did
+ *                        not run
  *         FAAS_EINVAL    a symbol's block is NULL or not aligned; it did not run
  *         FAAS_EHANDLER  the handler returned non-zero; see faas_result_code()
  *         FAAS_ETIMEDOUT the handler ran and came back late; its output is dropped
@@ -132,7 +136,7 @@ FAAS_API FAAS_NODISCARD faas_status faas_invoke_with(faas_runtime *rt, faas_fn f
  * @param[in,out] answer    What it returned; of a by-value struct, where to put it, see
  *                          signature.h. NULL if it returns nothing.
  * @return as faas_invoke(), and FAAS_ETYPE if `fn` is no symbol, or the number, a type or
- * a size is not the signature's; it did not run
+ *         a size is not the signature's; it did not run
  *
  * Thread: any. Blocks as faas_invoke() does.
  * Since:  0.1
@@ -155,18 +159,32 @@ FAAS_API uint64_t faas_retry_after_ns(void);
 /**
  * Returns the output.
  *
- * Owner:  the result's. Thread: any.
+ * Owner:  the result's.
+ * Thread: any.
  */
 FAAS_API faas_bytes faas_result_bytes(const faas_result *result);
 
-/** Returns what the handler returned: 0 if it answered. Thread: any. */
+/**
+ * Returns what the handler returned: 0 if it answered.
+ *
+ * Thread: any.
+ */
 FAAS_API int faas_result_code(const faas_result *result);
 
-/** Returns what the handler said of its failure, or "". Owner: the result's. Thread: any.
+/**
+ * Returns what the handler said of its failure, or "".
+ *
+ * Owner:  the result's.
+ * Thread: any.
  */
 FAAS_API const char *faas_result_message(const faas_result *result);
 
-/** Returns what the invocation took. Owner: the result's. Thread: any. */
+/**
+ * Returns what the invocation took.
+ *
+ * Owner:  the result's.
+ * Thread: any.
+ */
 FAAS_API const faas_meter *faas_result_meter(const faas_result *result);
 
 /**

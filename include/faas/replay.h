@@ -114,7 +114,11 @@ FAAS_API FAAS_NODISCARD faas_status faas_replay_open(const faas_trace *trace,
                                                      const faas_allocator *allocator,
                                                      faas_replay **replay);
 
-/** Ends a replay. Accepts NULL. Thread: any, alone. */
+/**
+ * Ends a replay. Accepts NULL.
+ *
+ * Thread: any, alone.
+ */
 FAAS_API void faas_replay_close(faas_replay *replay);
 
 /**

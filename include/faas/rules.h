@@ -30,15 +30,20 @@ typedef struct faas_ruleset faas_ruleset;
 typedef struct faas_ruleset_options {
     size_t size;                     /**< sizeof(faas_ruleset_options) */
     const faas_allocator *allocator; /**< borrowed until close; default: mimalloc */
-    uint32_t pattern_bytes_max; /**< of a pattern's text; default 1 MiB, at most 1 GiB */
-    uint32_t depth_max; /**< brackets inside each other; default 64, at most 1000 */
-    uint32_t leaf_max; /**< fields that a pattern asks for; default 1000, at most 10000 */
-    uint32_t
-        combination_max; /**< products of `$or` branches; default 1000, at most 100000 */
-    uint32_t star_max;   /**< stars in one wildcard; default 100, at most 10000 */
-    uint32_t scratch_bytes; /**< what one match may use, and so the largest event: some
-                                 bytes less when it is checked; default 4 MiB, at least
-                                 64 KiB, at most 1 GiB. Untouched pages cost nothing */
+    uint32_t pattern_bytes_max;      /**< of a pattern's text; default 1 MiB, at most
+                                          1 GiB */
+    uint32_t depth_max;              /**< brackets inside each other; default 64, at most
+                                          1000 */
+    uint32_t leaf_max;               /**< fields that a pattern asks for; default 1000, at
+                                          most 10000 */
+    uint32_t combination_max;        /**< products of `$or` branches; default 1000, at
+                                          most 100000 */
+    uint32_t star_max;               /**< stars in one wildcard; default 100, at most
+                                          10000 */
+    uint32_t scratch_bytes;          /**< what one match may use, and so the largest
+                                          event: some bytes less when it is checked;
+                                          default 4 MiB, at least 64 KiB, at most 1 GiB.
+                                          Untouched pages cost nothing */
 } faas_ruleset_options;
 
 /** The defaults. */
@@ -89,12 +94,13 @@ FAAS_API void faas_ruleset_close(faas_ruleset *set);
  * @param user     Handed to whoever matches; the library does not look at it.
  * @return FAAS_OK, or
  *         FAAS_ESYNTAX  the pattern is not JSON; the error text says at which byte
- *         FAAS_EINVAL   it is no pattern, or over a limit, likewise; or the name is too long
+ *         FAAS_EINVAL   it is no pattern, or over a limit, likewise; or the name is too
+ *                       long
  *         FAAS_ENOMEM
  *
  * Thread: any. Blocks while another edit of this set runs; matches never wait for it.
- * Cost:   some microseconds, whatever the number of rules; one that is the first to name a
- *         field, or the last, takes time by the number of fields.
+ * Cost:   some microseconds, whatever the number of rules; one that is the first to name
+ *         a field, or the last, takes time by the number of fields.
  * Since:  0.1
  */
 FAAS_API FAAS_NODISCARD faas_status faas_ruleset_put(faas_ruleset *set, const char *name,
@@ -127,7 +133,7 @@ FAAS_API size_t faas_ruleset_count(const faas_ruleset *set);
  * @param      flags     0, or FAAS_EVENT_TRUSTED.
  * @param[out] out       Room for `capacity` matches; may be NULL when that is 0.
  * @param[out] count     How many rules match; `out` has the first `capacity` of them. 0
- * on failure.
+ *                       on failure.
  * @return FAAS_OK, also when nothing matches or not all fit, or
  *         FAAS_ESYNTAX  the event is not JSON; the error text says at which byte
  *         FAAS_EINVAL   it is nested deeper than 1024, or needs more than `scratch_bytes`

@@ -40,20 +40,23 @@ typedef enum faas_housekeeping {
 typedef struct faas_runtime_options {
     size_t size;              /**< sizeof(faas_runtime_options) */
     uint32_t concurrency_max; /**< invocations running at one moment, all functions;
-                                 default 1000, at most 1048576, FAAS_UNLIMITED is that */
+                                   default 1000, at most 1048576, FAAS_UNLIMITED is
+                                   that */
     uint32_t depth_max;    /**< calls nested in calls, and publishes in publishes; default
                                 32, at most 1024 */
     uint64_t memory_bytes; /**< of all instances, see faas_function; default a quarter of
                                 the machine's memory */
-    faas_keepalive keepalive;       /**< who goes first when memory is short */
-    faas_housekeeping housekeeping; /**< who closes what is due */
-    uint64_t seed;     /**< of request ids; default: from the system, not repeatable */
-    faas_clock *clock; /**< borrowed until close; default: the machine's */
+    faas_keepalive keepalive;        /**< who goes first when memory is short */
+    faas_housekeeping housekeeping;  /**< who closes what is due */
+    uint64_t seed;                   /**< of request ids; default: from the system, not
+                                          repeatable */
+    faas_clock *clock;               /**< borrowed until close; default: the machine's */
     const faas_allocator *allocator; /**< borrowed until close and until the last result
-                                        is released; default: mimalloc */
-    faas_write *report; /**< takes a REPORT line per call; default: none. On the thread
-                             of the call, after it, concurrently */
-    void *report_user;  /**< handed to `report` */
+                                          is released; default: mimalloc */
+    faas_write *report;              /**< takes a REPORT line per call; default: none. On
+                                          the thread of the call, after it,
+                                          concurrently */
+    void *report_user;               /**< handed to `report` */
 } faas_runtime_options;
 
 /** Every field at its default. */
@@ -130,7 +133,7 @@ FAAS_API void faas_runtime_budget(faas_runtime *rt, uint64_t memory_bytes);
  * itself.
  *
  * @param[out] next_ns  When to call again: an instant of the runtime's clock,
- * FAAS_FOREVER if nothing is coming. May be NULL.
+ *                      FAAS_FOREVER if nothing is coming. May be NULL.
  *
  * Thread: any. Blocks while init and close hooks run.
  * Since:  0.1

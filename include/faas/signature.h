@@ -71,7 +71,7 @@ typedef enum faas_type {
  * Nothing is converted: an argument has the very type that the signature names, and an
  * i32 where it says i64 is refused with FAAS_ETYPE.
  *
- * Owner: pointers, strings, bytes and structs are borrowed, in arguments as in results.
+ * Owner:  pointers, strings, bytes and structs are borrowed, in arguments as in results.
  */
 typedef struct faas_value {
     faas_type type; /**< which member of `as` counts; of a result, set by the call */

@@ -47,7 +47,11 @@ FAAS_API uint64_t faas_histogram_value(unsigned bucket);
  */
 FAAS_API uint64_t faas_histogram_quantile(const faas_histogram *histogram, double q);
 
-/** Adds `from` to `into`. Thread: any. */
+/**
+ * Adds `from` to `into`.
+ *
+ * Thread: any.
+ */
 FAAS_API void faas_histogram_merge(faas_histogram *into, const faas_histogram *from);
 
 /** What a function did, in all; a snapshot taken while it runs. */
@@ -68,12 +72,12 @@ typedef struct faas_function_stats {
                                   1 ms, in GiB seconds: what Lambda would bill */
     double used_byte_s;      /**< peak heap bytes of each call x its time, summed */
     uint32_t concurrency;    /**< running now */
-    uint32_t
-        concurrency_peak; /**< most that were seen running at once: looked at whenever a
-                               call finds no instance at hand, and at every snapshot */
-    uint32_t instances;   /**< that exist */
-    uint32_t instances_idle; /**< of these, in which nothing runs */
-    uint64_t instance_bytes; /**< what these hold */
+    uint32_t concurrency_peak; /**< most that were seen running at once: looked at
+                                    whenever a call finds no instance at hand, and at
+                                    every snapshot */
+    uint32_t instances;        /**< that exist */
+    uint32_t instances_idle;   /**< of these, in which nothing runs */
+    uint64_t instance_bytes;   /**< what these hold */
 } faas_function_stats;
 
 /**
@@ -83,7 +87,8 @@ typedef struct faas_function_stats {
  * @param[out] latency  Time in the handler; NULL if not wanted.
  * @return FAAS_OK, FAAS_ENOENT, FAAS_EPERM, FAAS_EINVAL
  *
- * Thread: any. Cost: adds up what each instance counted.
+ * Thread: any.
+ * Cost:   adds up what each instance counted.
  * Since:  0.1
  */
 FAAS_API FAAS_NODISCARD faas_status faas_function_stats_get(faas_runtime *rt, faas_fn fn,

@@ -25,7 +25,7 @@ struct faasi_parts {
 
 struct faasi_alias {
     struct faasi_entry entry;
-    faas_fn base; /* the function it belongs to */
+    faas_fn base;                        /* the function it belongs to */
     _Atomic(struct faasi_parts *) parts; /* immutable; replaced whole */
     struct faasi_alias *next;            /* Holds: the registry's lock */
 };

@@ -8,8 +8,8 @@
 
 #include "state.h"
 
-/* Waits until no publish is under way; none begins any more, and the functions are gone.
- */
+/* Waits until no publish is under way; none begins any more, and the functions are
+ * gone. */
 void faasi_bus_quiet(faas_runtime *rt);
 
 /* Ends the subscriptions and rules of a function that is gone. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* event.c - events: the rules of CloudEvents, one block of memory, and the JSON format.
- */
+/* event.c - events: the rules of CloudEvents, one block of memory, and the JSON
+ * format. */
 #include "event.h"
 
 #include "hash.h"

@@ -2,8 +2,8 @@
 /* event.h - events inside the library: one block of memory, read without a call.
  *
  * The block is the struct, the extensions, the text of all attributes (each terminated),
- * and the data if it was copied. Only `refs` ever changes, and what
- * is found out later and kept: `checked` and `form`. The last release ends it.
+ * and the data if it was copied. Only `refs` ever changes, and what is found out later
+ * and kept: `checked` and `form`. The last release ends it.
  *
  * Layer: 1 structures. Includes base.h and the public event.h.
  * Locks: none. */
@@ -32,8 +32,8 @@ enum faasi_attribute {
 /* What the content type says about the data. */
 enum faasi_data_form { FAASI_DATA_JSON, FAASI_DATA_TEXT, FAASI_DATA_BINARY };
 
-/* Text inside the event's block; `at` counts from the struct, and is 0 if it is absent.
- */
+/* Text inside the event's block; `at` counts from the struct, and is 0 if it is
+ * absent. */
 struct faasi_event_text {
     uint32_t at;
     uint32_t size;
@@ -47,8 +47,8 @@ struct faas_event {
     uint32_t extension_count;
     enum faasi_data_form data_form;
     atomic_uint refs;
-    bool trusted;        /* its data is not checked */
-    atomic_bool checked; /* it was, and is right */
+    bool trusted;                      /* its data is not checked */
+    atomic_bool checked;               /* it was, and is right */
     _Atomic(struct faasi_form *) form; /* made when rules want it; see form.h */
     size_t block_size;
     const faas_allocator *allocator;

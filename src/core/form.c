@@ -150,8 +150,8 @@ faas_status faasi_event_form(const faas_event *event, const struct faasi_form **
     if (form->index != NULL)
         status = faasi_json_check(form->text, (uint64_t *)(uintptr_t)form->index, NULL);
     if (status == FAAS_OK) {
-        /* Acquire-release: the form is whole for who finds it; the other one's is for us.
-         */
+        /* Acquire-release: the form is whole for who finds it; the other one's is for
+         * us. */
         if (atomic_compare_exchange_strong_explicit(
                 kept, &other, form, memory_order_acq_rel, memory_order_acquire)) {
             *out = form;

@@ -5,8 +5,8 @@
  * however many sets and publishes look at it, its data is read once. An event does not
  * change; that it keeps its form is nobody's business but ours.
  *
- * Layer: 1 structures. Includes event.h; its code also json.h, mem.h,
- * text.h, utf8.h, and faas_event_write_json() lives here.
+ * Layer: 1 structures. Includes event.h; its code also json.h, mem.h, text.h, utf8.h, and
+ * faas_event_write_json() lives here.
  * Locks: none. Two threads may make a form at once; one of them is kept. */
 #ifndef FAASI_FORM_H
 #define FAASI_FORM_H

@@ -148,8 +148,8 @@ struct faasi_function {
     _Atomic uint64_t timeout_ticks;
     _Atomic uint64_t heap_bytes;
     _Atomic uint64_t memory_bytes;
-    atomic_bool
-        bounded; /* its instances end by age or number of calls: look at leaving */
+    atomic_bool bounded; /* its instances end by age or number of calls: look at
+                            leaving */
     struct faasi_seats seats;
     _Atomic uint64_t throttles;
     _Atomic uint32_t peak; /* most calls seen at once */

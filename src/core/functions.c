@@ -234,8 +234,8 @@ static void provisioned_list(struct faasi_gate *gate, struct faasi_function *f)
 }
 
 /* Ends a function that nobody else knows: unpublished, or never published. Inside a
- * handler the last call in it buries it, because that call may be below us on this stack.
- */
+ * handler the last call in it buries it, because that call may be below us on this
+ * stack. */
 static void function_end(faas_runtime *rt, struct faasi_function *f)
 {
     bool wait = faasi_context_current == NULL;

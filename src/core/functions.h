@@ -17,8 +17,8 @@
 faas_status faasi_code_import(faas_runtime *rt, const faas_function *function,
                               faas_function *known, struct faasi_code **code);
 
-/* Runs the `user_free` of a descriptor that is refused unread; not if its size is wrong.
- */
+/* Runs the `user_free` of a descriptor that is refused unread; not if its size is
+ * wrong. */
 void faasi_function_refuse(const faas_function *function);
 
 /* Registers what `code` runs, and takes that over: it is released on failure. `function`

@@ -35,8 +35,8 @@ struct faasi_gate {
     struct faasi_waiter *first, **last; /* Lock */
     _Atomic uint32_t waiting; /* whether the queue is not empty: take the lock */
     uint64_t pass;
-    uint32_t
-        visitors; /* Lock: threads that will take the lock once more; closing waits */
+    uint32_t visitors; /* Lock: threads that will take the lock once more; closing
+                          waits */
     atomic_bool closing;
 
     struct faasi_instance *instances;   /* Lock */
@@ -48,8 +48,8 @@ struct faasi_gate {
     _Atomic uint64_t held_bytes;        /* by instances */
     uint64_t leaving_bytes;             /* Lock: of these, by doomed ones */
     uint64_t budget_bytes;              /* Lock */
-    uint64_t
-        sweep_at; /* Lock: ticks when the housekeeper looks again; UINT64_MAX never */
+    uint64_t sweep_at; /* Lock: ticks when the housekeeper looks again; UINT64_MAX
+                          never */
     faasi_cond sweep_sooner;
     struct faasi_clock_listener listener;
 };
@@ -86,8 +86,8 @@ faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f);
 void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell,
                       bool end_instance);
 
-/* Begins the end of a function: no call enters any more, idle instances end. Holds: lock.
- */
+/* Begins the end of a function: no call enters any more, idle instances end. Holds:
+ * lock. */
 void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f);
 
 /* Waits until nothing of a dying function is left; frees it, when nobody looks through

@@ -96,8 +96,8 @@ static inline void faasi_read_leave(void)
 }
 
 /* Gives this thread zeroed memory, if it has none: `faasi_reader_self.memory`, until the
- * thread ends. Without memory, or if the thread's end cannot be noticed, it stays NULL.
- */
+ * thread ends. Without memory, or if the thread's end cannot be noticed, it stays
+ * NULL. */
 void faasi_thread_memory(size_t size);
 
 static inline bool faasi_reading(void)

@@ -37,16 +37,17 @@ struct faas_result {
 struct faasi_chunk;
 
 struct faasi_heap {
-    struct faas_room room;     /* the next allocation; ends with the chunk, or the limit */
-    unsigned char *base; /* where the chunk's first allocation started */
+    struct faas_room room;     /* the next allocation; ends with the chunk, or the
+                                  limit */
+    unsigned char *base;       /* where the chunk's first allocation started */
     struct faasi_chunk *chunk; /* in use beyond the first, newest first */
     struct faasi_chunk *spare; /* wiped, for next time */
     uint64_t filled;           /* bytes handed out from the chunks before this one */
     uint64_t limit;
     uint64_t spare_bytes;   /* of the spare chunk */
     uint64_t counted_bytes; /* of these, how many stand in `held` */
-    _Atomic uint64_t
-        *held; /* what its seats' heaps keep, in all; touched by the seat only */
+    _Atomic uint64_t *held; /* what its seats' heaps keep, in all; touched by the seat
+                               only */
     const faas_allocator *allocator;
     _Atomic uint32_t lent;
     struct faas_result result;
@@ -113,8 +114,8 @@ static inline struct faas_result *faasi_heap_lend(struct faasi_heap *heap)
     return &heap->result;
 }
 
-/* Wipes a lent heap and gives it back, or frees it if its seat has left it. Any thread.
- */
+/* Wipes a lent heap and gives it back, or frees it if its seat has left it. Any
+ * thread. */
 void faasi_heap_return(struct faasi_heap *heap);
 
 static inline struct faasi_heap *faasi_heap_of(struct faas_result *result)

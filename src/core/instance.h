@@ -16,15 +16,17 @@
  * (a cold start; `*init_ns` says how long init took), and a heap.
  *
  * @return FAAS_OK; or FAAS_EINIT, FAAS_ENOMEM: then the caller leaves the cell by the
- * gate. Runs init on this thread. */
+ *         gate.
+ *
+ * Runs init on this thread. */
 faas_status faasi_instance_ready(struct faasi_gate *gate, struct faasi_cell *cell,
                                  uint64_t *init_ns);
 
 /* The instance of a cell once it is known to all, or NULL. Holds: lock. */
 const struct faasi_instance *faasi_instance_listed(const struct faasi_cell *cell);
 
-/* When the last call left an instance, in ticks; UINT64_MAX while one runs. Holds: lock.
- */
+/* When the last call left an instance, in ticks; UINT64_MAX while one runs. Holds:
+ * lock. */
 uint64_t faasi_instance_idle_since(const struct faasi_instance *instance);
 
 /* The fullest instance of `f` that another call may join, or NULL. Holds: lock. */
@@ -57,7 +59,7 @@ void faasi_instances_shrink(struct faasi_gate *gate);
 /* Makes provisioned instances that are missing: of `f`, which cannot die meanwhile, or of
  * every function if that is NULL. Not under the lock.
  * @return FAAS_OK, FAAS_EINIT, FAAS_ENOMEM: the first failure; a function whose init
- * fails is left for the next time */
+ *         fails is left for the next time */
 faas_status faasi_instances_provision(struct faasi_gate *gate, struct faasi_function *f);
 
 void *faasi_instance_heap_alloc(struct faasi_instance *instance,

@@ -41,7 +41,8 @@ struct faasi_json_fault {
  * white space around it, and writes an index of it in the same pass.
  *
  * @param      index  faasi_json_index_bytes(text.size) bytes, aligned to 8, or NULL for
- * no index. Undefined on failure. It holds no pointers: text and index may be moved.
+ *                    no index. Undefined on failure. It holds no pointers: text and index
+ *                    may be moved.
  * @param[out] fault  Set on failure only; may be NULL, which saves a second pass.
  * @return FAAS_OK, or
  *         FAAS_ESYNTAX  it is malformed, or its top level is no object
@@ -222,8 +223,8 @@ struct faasi_json_kernel {
     enum faasi_json_walked (*walk)(struct faasi_json_walk *walk);
 };
 
-/* Returns a kernel for tests and benches, or NULL if this build or CPU does not have it.
- */
+/* Returns a kernel for tests and benches, or NULL if this build or CPU does not have
+ * it. */
 const struct faasi_json_kernel *faasi_json_kernel(enum faasi_json_isa isa);
 
 /* Returns the kernel that faasi_json_check() and faasi_json_walk() use. */

@@ -323,8 +323,8 @@ INLINE bool check_block(struct check *c, struct stack *stack, struct carries *to
                 ((comma | colon) & (keys | elements)) | (close & before);
 
     /* A string after , or { is a key if a colon follows. Adding its opening quote to the
-     * insides of strings runs through it to its closing quote. A colon comes only there.
-     */
+     * insides of strings runs through it to its closing quote. A colon comes only
+     * there. */
     key = add_carry(inside, opening & keys, &to->key) & ~inside;
     key_end = follow(key, space, &to->key_end);
     c->error |= colon & ~key_end;

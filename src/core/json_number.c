@@ -159,8 +159,8 @@ static double double_make(uint64_t mantissa, int power, int dropped)
 }
 
 /* The double nearest to top x 2^power, where the highest bit of `top` is set; `more` says
- * that the exact value is a little larger. Ties to even. Less than 64 bits are dropped.
- */
+ * that the exact value is a little larger. Ties to even. Less than 64 bits are
+ * dropped. */
 static double double_round(uint64_t top, int power, bool more)
 {
     int dropped = bits_dropped(power);

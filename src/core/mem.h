@@ -34,8 +34,8 @@ void *faasi_alloc_lines(const faas_allocator *alloc, size_t size);
 void faasi_free(const faas_allocator *alloc, void *memory, size_t size);
 void faasi_free_lines(const faas_allocator *alloc, void *memory, size_t size);
 
-/* Grows a block to `size` bytes, keeping its first `old_size`; NULL leaves it as it was.
- */
+/* Grows a block to `size` bytes, keeping its first `old_size`; NULL leaves it as it
+ * was. */
 void *faasi_grow(const faas_allocator *alloc, void *memory, size_t old_size, size_t size);
 
 /* Copies text with a terminator, or returns NULL; give it back with size + 1. */

@@ -215,8 +215,8 @@ struct faasi_named faasi_names_find(const struct faasi_names *names, faas_bytes 
     return slot == NULL ? none : slot->named;
 }
 
-/* Makes room for one more: a table of twice the size, or of the same when graves fill it.
- */
+/* Makes room for one more: a table of twice the size, or of the same when graves fill
+ * it. */
 static faas_status names_grow(struct faasi_names *names)
 {
     struct faasi_names_table *old =

@@ -8,8 +8,8 @@
  * once, before the release of its word, and used again only in the next table.
  *
  * Layer: 1 structures. Includes base.h, mem.h, grace.h, hash.h.
- * Locks: none of its own; writers are serialised by the caller, readers are in a section.
- */
+ * Locks: none of its own; writers are serialised by the caller, readers are in a
+ * section. */
 #ifndef FAASI_NAMES_H
 #define FAASI_NAMES_H
 

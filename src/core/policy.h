@@ -126,8 +126,8 @@ struct faasi_policy_ops {
     /* An instance was made for the request before this. */
     void (*start)(struct faasi_policy *policy, uint32_t instance);
 
-    /* An idle instance is taken; the books have it as busy. `age` is how long it idled.
-     */
+    /* An idle instance is taken; the books have it as busy. `age` is how long it
+     * idled. */
     void (*taken)(struct faasi_policy *policy, uint32_t instance, uint64_t age);
 
     /* An instance falls idle; it is its function's newest. */

@@ -238,8 +238,8 @@ static faas_status idx_reserve(struct faasi_policy *policy, uint32_t functions,
 /* ---- what is known of gaps ---- */
 
 /* A slot is a word: when it was left last, to 256 ns; in the low byte 1 + the bucket of
- * the gap before, or 1 + BUCKETS if there was none. 0: never used. NULL without memory.
- */
+ * the gap before, or 1 + BUCKETS if there was none. 0: never used. NULL without
+ * memory. */
 static uint64_t *slot_of(struct faasi_policy *policy, struct idx_function *f,
                          uint32_t level)
 {
@@ -345,8 +345,8 @@ static void prior_count(struct idx_prior *prior, unsigned bucket, double count)
 /* ---- the index ---- */
 
 /* Over the buckets `first` to `last`, whose weights are `m`; `alive` weighs what comes
- * from `first` on, beyond the last bucket or never too. Inside a bucket reuse is uniform.
- */
+ * from `first` on, beyond the last bucket or never too. Inside a bucket reuse is
+ * uniform. */
 static struct rate best_rate(const struct idx *idx, const float *m, float alive,
                              unsigned first, unsigned last)
 {

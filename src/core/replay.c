@@ -652,8 +652,8 @@ static int ratio_order(const void *a, const void *b)
 }
 
 /* The best constant price, and what is saved at most by it. One price after the other
- * would look at all gaps each time; sorted by ratio, each takes up where the last ended.
- */
+ * would look at all gaps each time; sorted by ratio, each takes up where the last
+ * ended. */
 static double bounds_constant(struct bounds *b, double *best_price)
 {
     double capacity = 0, best = b->total, gain = 0, load = 0;

@@ -37,7 +37,8 @@ struct faasi_route {
     uint64_t type_hash;
     faas_bytes type;   /* or what it begins with; of a rule, its name, terminated */
     faas_bytes source; /* data NULL: any */
-    atomic_bool ended; /* its function is gone: a snapshot that could not be replaced has it */
+    atomic_bool ended; /* its function is gone: a snapshot that could not be replaced has
+                          it */
     struct faasi_transform *transform; /* of a rule; or NULL: the event's data as it is */
     const faas_allocator *allocator;
     size_t bytes;
@@ -65,7 +66,8 @@ struct faasi_snapshot {
 struct faasi_routes {
     faasi_mutex lock;
     _Atomic(struct faasi_snapshot *) snapshot;
-    atomic_uint snapshots; /* that exist: more than one while a publish has an older one */
+    atomic_uint snapshots; /* that exist: more than one while a publish has an older
+                              one */
     _Atomic(faas_ruleset *) rules;    /* opened with the first rule */
     struct faasi_names rule_names;    /* to places in `rule_routes` */
     struct faasi_route **rule_routes; /* NULL: free */
@@ -97,9 +99,9 @@ struct faasi_snapshot *faasi_routes_add(struct faasi_routes *routes,
 /* Whether an edit drops a route. */
 typedef bool faasi_route_filter(const struct faasi_route *route, const void *what);
 
-/* Ends the subscriptions that `drop` names: at once, whether there is memory to drop them or
- * not; `*dropped` counts. As faasi_routes_add(), but NULL also when there are none. Holds:
- * lock. */
+/* Ends the subscriptions that `drop` names: at once, whether there is memory to drop them
+ * or not; `*dropped` counts. As faasi_routes_add(), but NULL also when there are none.
+ * Holds: lock. */
 struct faasi_snapshot *faasi_routes_drop(struct faasi_routes *routes,
                                          faasi_route_filter *drop, const void *what,
                                          uint32_t *dropped);

@@ -17,8 +17,8 @@
 /* What is dead may take this part of what lives, in bytes, before it is cleared away. */
 #define DEAD_PART 32
 
-/* How many rules an edit unlinks beyond its own, so that no edit does the work of many.
- */
+/* How many rules an edit unlinks beyond its own, so that no edit does the work of
+ * many. */
 #define UNLINK_PER_EDIT 2
 
 /* --- Where a condition is indexed --- */

@@ -86,8 +86,8 @@ static bool agree_init(struct agree *a)
            a->array != NULL && a->outer != NULL;
 }
 
-/* Numbers the arrays: the elements of one follow each other among those of their place.
- */
+/* Numbers the arrays: the elements of one follow each other among those of their
+ * place. */
 static bool arrays_number(struct agree *a)
 {
     uint32_t *last = zeroed(a, sizeof *last * ((size_t)a->place_count + 1));

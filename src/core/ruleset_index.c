@@ -86,8 +86,8 @@ void faasi_graves_retire_paths(struct faasi_graves *graves,
         grave_dig(graves, paths, 0, faasi_json_paths_bytes(paths));
 }
 
-/* --- The table. Writers read with relaxed order: they are the only ones who store. ---
- */
+/* --- The table. Writers read with relaxed order: they are the only ones who
+ * store. --- */
 
 static size_t directory_bytes(uint32_t bits)
 {
@@ -444,8 +444,8 @@ static uintptr_t postings_word(const faasi_postings *postings)
     return atomic_load_explicit(postings, memory_order_relaxed);
 }
 
-/* Copies the words into a list with room for `room`, publishes it, and retires the old.
- */
+/* Copies the words into a list with room for `room`, publishes it, and retires the
+ * old. */
 static struct faasi_posting_list *list_make(faasi_postings *postings, uint32_t room,
                                             struct faasi_graves *graves)
 {

@@ -311,8 +311,8 @@ static bool sub_agrees(struct faasi_matcher *m, const struct faasi_rule_sub *sub
 }
 
 /* What this takes of the scratch memory it gives back, or many candidates would use it
- * up. So what stays is made before: texts without their escapes, and the table of values.
- */
+ * up. So what stays is made before: texts without their escapes, and the table of
+ * values. */
 bool faasi_sub_agrees(struct faasi_matcher *m, const struct faasi_rule_sub *sub)
 {
     struct faasi_scratch *scratch = &m->scratch;

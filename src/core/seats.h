@@ -28,10 +28,10 @@
  * it asked, see the cap reached.
  *
  *     Look at all seats of the function: so many are BUSY, the versions add up to so
- * much. If that is the cap or more, look again. Versions only grow, so an equal sum means
- *     that none grew: no seat was left between its two looks. Then every seat that was
- *     BUSY in the first look still was when the first look ended: at that moment they
- * were all taken, and that is a cap's worth.
+ *     much. If that is the cap or more, look again. Versions only grow, so an equal sum
+ *     means that none grew: no seat was left between its two looks. Then every seat that
+ *     was BUSY in the first look still was when the first look ended: at that moment they
+ *     were all taken, and that is a cap's worth.
  *
  * For this the second look must not read a word older than what led to the first look's.
  * Were a seat A left before a seat B was taken by somebody who knew of it, then our
@@ -135,8 +135,8 @@ static inline uint64_t faasi_seat_word(struct faasi_seat *seat)
 /* On the path of every warm call: takes an idle seat that has a permit by its word. One
  * compare-and-swap on a line that, while threads stay on their seats, nobody else writes.
  *
- * Acquire: what the last sitter left is visible; pairs with faasi_seat_leave(). Release:
- * who sees this seat taken sees what we saw; see above. */
+ * Acquire: what the last sitter left is visible; pairs with faasi_seat_leave().
+ * Release: who sees this seat taken sees what we saw; see above. */
 static inline bool faasi_seat_take(struct faasi_seat *seat, uint64_t idle)
 {
     return atomic_compare_exchange_strong_explicit(
@@ -195,7 +195,9 @@ bool faasi_permits_full(struct faasi_permits *permits);
  * then be made BUSY with it, before the lock is let go.
  *
  * @return its number, or 0 if none is to be had; `*status` says why: FAAS_EBUSY when all
- *         were in use at one moment, FAAS_ENOMEM. Holds: the gate's lock. */
+ *         were in use at one moment, FAAS_ENOMEM.
+ *
+ * Holds: the gate's lock. */
 uint32_t faasi_permits_take(struct faasi_permits *permits, struct faasi_seat *seat,
                             faas_status *status);
 

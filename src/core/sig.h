@@ -31,8 +31,8 @@ struct faasi_sig_node {
     uint16_t offset; /* in the struct or block around it; 0 for the result */
 };
 
-/* What a text says. nodes[0] is the result; the first argument is nodes[nodes[0].next].
- */
+/* What a text says. nodes[0] is the result; the first argument is
+ * nodes[nodes[0].next]. */
 struct faasi_sig_shape {
     uint8_t node_count;
     uint8_t arg_count;
@@ -50,8 +50,8 @@ faas_status faasi_sig_read(struct faasi_sig_shape *shape, const char *text, size
 /* The name of a type in messages: "f64"; "no type" for a number that is none. */
 const char *faasi_sig_type_name(unsigned type);
 
-/* Calls a function through a pointer of its type: arguments and result as ffi_call() takes
- * them, but for a narrow result, which is written as narrow as it is. */
+/* Calls a function through a pointer of its type: arguments and result as ffi_call()
+ * takes them, but for a narrow result, which is written as narrow as it is. */
 typedef void faasi_sig_direct(void (*symbol)(void), void **arguments, void *result);
 
 /* How to call a signature directly, or NULL: it takes libffi. */

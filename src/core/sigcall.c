@@ -115,8 +115,8 @@ static void slot_add(struct builder *b, ffi_type *type, struct slot slot)
 }
 
 /* The halves of a struct of up to 16 bytes that hold more than floats: bit 0 for its
- * first 8 bytes, bit 1 for the others. The x86-64 ABI passes these in general registers.
- */
+ * first 8 bytes, bit 1 for the others. The x86-64 ABI passes these in general
+ * registers. */
 static unsigned general_halves(const struct faasi_sig_node *nodes, unsigned index,
                                unsigned offset)
 {

@@ -43,8 +43,8 @@ faas_status faasi_transform_compile(struct faasi_transform **out, faas_bytes pat
 void faasi_transform_free(struct faasi_transform *transform);
 
 /* Returns how long the output for an event is, and writes it if `out` is not NULL. Linear
- * in the event for each path. `event` is well-formed, or else the output is not either.
- */
+ * in the event for each path. `event` is well-formed, or else the output is not
+ * either. */
 size_t faasi_transform_write(const struct faasi_transform *transform, faas_bytes event,
                              char *out);
 
