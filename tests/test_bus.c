@@ -247,6 +247,30 @@ START_TEST(a_subscription_ends_once)
 }
 END_TEST
 
+START_TEST(what_could_not_be_cleared_without_memory_is_cleared_by_the_next_change)
+{
+    size_t live = 0;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = journalist("a");
+    for (int i = 0; i < 50; i++) {
+        uint64_t id = subscribed(fn, FAAS_ON(.type = "t"));
+
+        w.faulty.from_then_on = true;
+        w.faulty.fail_at = 1;
+        ck_assert_ok(faas_unsubscribe(w.rt, id));
+        ck_assert_status(faas_unsubscribe(w.rt, id), FAAS_ENOENT);
+        w.faulty.fail_at = 0;
+        ck_assert_str_eq(published("/s", "t"), "");
+        if (i == 2)
+            live = atomic_load(&w.faulty.live_bytes);
+    }
+    ck_assert_uint_eq(atomic_load(&w.faulty.live_bytes), live);
+    CLOSE();
+}
+END_TEST
+
 /* ---- what became of it ---- */
 
 static int fails(faas_context *ctx, faas_bytes input)
@@ -969,6 +993,7 @@ SUITE_MAIN(
     a_function_gets_an_event_as_often_as_it_matches,
     many_types_do_not_get_into_each_others_way, what_is_no_subscription_is_refused,
     a_subscription_ends_once,
+    what_could_not_be_cleared_without_memory_is_cleared_by_the_next_change,
     the_delivery_counts_what_each_target_did_and_no_one_stops_the_next,
     all_targets_share_the_event_and_its_data_without_a_copy,
     publish_json_makes_an_event_of_its_own,
