@@ -64,7 +64,7 @@ typedef enum faas_status {
     FAAS_EINUSE = -8,   /**< something still refers to it */
     FAAS_ELOAD = -9,    /**< a shared object or a symbol in it cannot be had */
 
-    /* Refused for now; the handler did not run. */
+    /* Refused, try later; the handler did not run. */
     FAAS_EBUSY = -16,    /**< a limit is reached: a throttle */
     FAAS_EEXPIRED = -17, /**< no time is left before the deadline */
     FAAS_ECLOSED = -18,  /**< the runtime is closing */

@@ -341,6 +341,25 @@ static void call_leave(faas_runtime *rt, struct faasi_cell *cell, bool end)
     faasi_gate_leave(&rt->gate, cell, end);
 }
 
+/* Writes what a context does not keep from call to call. */
+static void context_fill(struct faas_context *ctx, const struct faasi_request *request,
+                         struct faas_context *parent, uint64_t deadline,
+                         const struct admission *admission)
+{
+    ctx->request = request;
+    ctx->parent = parent;
+    ctx->deadline = deadline;
+    ctx->id = NULL;
+    ctx->output = faas_bytes_of(NULL, 0);
+    ctx->message = NULL;
+    ctx->depth = parent == NULL ? 0 : parent->depth + 1;
+    if (FAASI_UNLIKELY(request->options != NULL &&
+                       id_given(request->options->request_id)))
+        ctx->id = &request->options->request_id;
+    else if (FAASI_UNLIKELY(admission != NULL && id_given(admission->id)))
+        ctx->id = &admission->id;
+}
+
 /* Runs the handler in a cell that is ours and ready. `deadline` is what the call has,
  * `admission` how it got its seat: NULL by a hint. */
 static faas_status call_run(faas_runtime *rt, const struct faasi_request *request,
@@ -371,18 +390,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         return status;
     }
     faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
-    ctx->request = request;
-    ctx->parent = parent;
-    ctx->deadline = deadline;
-    ctx->id = NULL;
-    ctx->output = faas_bytes_of(NULL, 0);
-    ctx->message = NULL;
-    ctx->depth = parent == NULL ? 0 : parent->depth + 1;
-    if (FAASI_UNLIKELY(request->options != NULL &&
-                       id_given(request->options->request_id)))
-        ctx->id = &request->options->request_id;
-    else if (FAASI_UNLIKELY(admission != NULL && id_given(admission->id)))
-        ctx->id = &admission->id;
+    context_fill(ctx, request, parent, deadline, admission);
 
     faasi_context_current = ctx;
     code = f->handler(ctx, request->input);
