@@ -8,9 +8,9 @@ struct shop {
     atomic_int fails;       /* so many inits to come fail */
     atomic_ullong takes_ns; /* an init */
     atomic_int alive;
-    struct state *last; /* where the last call ran */
-    int closed[32];     /* numbers, in order */
-    sem_t closing;      /* posted by every close */
+    struct state *_Atomic last; /* where the last call ran */
+    int closed[32];             /* numbers, in order */
+    sem_t closing;              /* posted by every close */
     struct latch latch;
 };
 
