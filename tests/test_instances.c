@@ -9,7 +9,7 @@ struct shop {
     atomic_ullong takes_ns; /* an init */
     atomic_int alive;
     struct state *_Atomic last; /* where the last call ran */
-    int closed[32];             /* numbers, in order */
+    atomic_int closed[32];      /* numbers, in order */
     sem_t closing;              /* posted by every close */
     struct latch latch;
 };
@@ -48,7 +48,7 @@ static void shuts(void *state, void *user)
 
     if (s->shop != shop || atomic_load(&s->inside) != 0)
         abort();
-    shop->closed[atomic_fetch_add(&shop->closes, 1) % 32] = s->number;
+    atomic_store(&shop->closed[atomic_fetch_add(&shop->closes, 1) % 32], s->number);
     s->shop = NULL; // a second close would see it
     atomic_fetch_sub(&shop->alive, 1);
     (void)sem_post(&shop->closing);
@@ -907,7 +907,7 @@ START_TEST(the_one_unused_for_longest_goes_first)
     (void)number_that_serves(&shop, f[3]);
     pass_ns(MS);
     ck_assert_shop(shop, 4, 1);
-    ck_assert_int_eq(shop.closed[0], 2);
+    ck_assert_int_eq(atomic_load(&shop.closed[0]), 2);
     ck_assert(is_warm(f[0]) && !is_warm(f[1]) && is_warm(f[2]) && is_warm(f[3]));
     ck_assert_uint_eq(stats_of(f[1]).evictions, 1);
     (void)number_that_serves(&shop, f[4]);
