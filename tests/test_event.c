@@ -989,8 +989,11 @@ static void *event_share(void *arg)
     for (int i = 0; i < 20000; i++) {
         faas_event *more = faas_event_acquire(mine);
 
-        ck_assert_str_eq(faas_event_type(more), "order.created");
-        ck_assert_bytes_eq(faas_event_data(more), "shared", 6);
+        /* An assertion of check's would lock, and write to a file. */
+        if (strcmp(faas_event_type(more), "order.created") != 0 ||
+            faas_event_data(more).size != 6 ||
+            memcmp(faas_event_data(more).data, "shared", 6) != 0)
+            abort();
         faas_event_release(more);
     }
     faas_event_release(mine);
