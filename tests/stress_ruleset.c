@@ -7,6 +7,7 @@
 #include <faas/rules.h>
 
 #include <pthread.h>
+#include <sched.h>
 
 #if defined(FAASI_SANITIZED)
 #define EDITS 1500
@@ -74,6 +75,9 @@ START_TEST(readers_see_a_rule_before_or_after_an_edit_never_between)
     ck_assert_ok(faas_ruleset_put(shared.set, "flip", faas_str(flips[0]), (void *)2));
     for (int i = 0; i < READERS; i++)
         ck_assert_int_eq(pthread_create(&readers[i], NULL, reader_run, &shared), 0);
+    /* On a loaded machine the edits could be over before a reader has begun. */
+    while (atomic_load(&shared.matches) < READERS)
+        (void)sched_yield();
     for (int i = 0; i < EDITS; i++) {
         char name[16];
 
@@ -92,7 +96,6 @@ START_TEST(readers_see_a_rule_before_or_after_an_edit_never_between)
     for (int i = 0; i < READERS; i++)
         pthread_join(readers[i], NULL);
     ck_assert_uint_eq(atomic_load(&shared.wrong), 0);
-    ck_assert_uint_gt(atomic_load(&shared.matches), 0);
     faas_ruleset_close(shared.set);
 }
 END_TEST
