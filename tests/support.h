@@ -134,7 +134,7 @@ static inline faas_allocator faulty_allocator(struct faulty *f)
 }
 
 /* Each test is a case of its own, so that CK_RUN_CASE picks it. A test that hangs is
- * ended after a minute (CK_TIMEOUT_MULTIPLIER gives sanitizers more). */
+ * ended after five minutes (CK_TIMEOUT_MULTIPLIER gives sanitizers more). */
 static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
 {
     Suite *suite = suite_create(name);
