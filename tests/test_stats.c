@@ -440,6 +440,42 @@ START_TEST(a_snapshot_while_threads_run_never_goes_back_and_ends_exact)
 }
 END_TEST
 
+static int always_fails(faas_context *ctx, faas_bytes input)
+{
+    (void)ctx;
+    (void)input;
+    return 1;
+}
+
+START_TEST(no_snapshot_shows_more_failures_than_calls)
+{
+#ifdef FAASI_SANITIZED
+    const int rounds = 1000;
+#else
+    const int rounds = 10000;
+#endif
+    struct counter c[2];
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    atomic_store(&storm_ends, false);
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = always_fails));
+    for (int i = 0; i < 2; i++) {
+        c[i] = (struct counter){.fn = fn};
+        ck_assert_int_eq(pthread_create(&c[i].thread, NULL, counts_calls, &c[i]), 0);
+    }
+    for (int i = 0; i < rounds; i++) {
+        faas_function_stats s = stats_of(fn);
+
+        ck_assert_uint_le(s.errors, s.invocations);
+    }
+    atomic_store(&storm_ends, true);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_join(c[i].thread, NULL), 0);
+    CLOSE();
+}
+END_TEST
+
 /* ---- Prometheus ---- */
 
 static int to_file(const char *text, size_t size, void *user)
@@ -560,4 +596,5 @@ SUITE_MAIN("stats", a_bucket_stands_for_all_it_counts_within_3_2_percent,
            counts_survive_whatever_becomes_of_instances_and_caps,
            the_caller_gets_as_much_of_the_struct_as_it_knows,
            a_snapshot_while_threads_run_never_goes_back_and_ends_exact,
+           no_snapshot_shows_more_failures_than_calls,
            the_prometheus_text_is_what_prometheus_reads)

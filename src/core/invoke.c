@@ -267,8 +267,12 @@ static void count(struct faasi_cell *cell, uint64_t run_ticks, uint64_t run_ns,
         if (peak > faasi_read(&c->peak_bytes))
             faasi_write(&c->peak_bytes, peak);
     }
-    if (FAASI_UNLIKELY(status != FAAS_OK))
-        faasi_add(status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors, 1);
+    if (FAASI_UNLIKELY(status != FAAS_OK)) {
+        _Atomic uint64_t *failures = status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors;
+
+        /* Release: whoever sees it sees the call. Pairs with faasi_gate_stats(). */
+        atomic_store_explicit(failures, faasi_read(failures) + 1, memory_order_release);
+    }
 }
 
 static faas_meter meter_of(const struct faasi_cell *cell,
