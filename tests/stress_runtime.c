@@ -179,7 +179,7 @@ static void unmake(void *user_state, void *user)
 static void linger(faas_context *ctx)
 {
     atomic_fetch_add(&world.lingering, 1);
-    while (!faas_cancelled(ctx) && faas_time_left_ns(ctx) != 0)
+    while (!faas_cancelled(ctx))
         rest();
     /* Closing waits for this call, so everybody may go on until all have finished. */
     while (atomic_load(&world.finished) < THREADS - LINGERERS)
@@ -303,6 +303,7 @@ static const faas_function *descriptor(struct owner *owner, uint64_t *random,
                               .user = owner,
                               .user_free = owner_free,
                               .instance_concurrency = owner->together,
+                              .timeout_ns = FAAS_FOREVER, // a round may take long
                               .wait_ns = 200000};
 
     (void)snprintf(name, 16, "f%u", owner->name);
@@ -586,7 +587,7 @@ static void do_look(struct worker *w)
     default:
         EXPECT(faas_function_stats_get(world.rt, pick(w)->fn, &stats, &latency),
                FAAS_ENOENT, FAAS_EPERM);
-        REQUIRE(stats.errors + stats.timeouts <= stats.invocations + 8,
+        REQUIRE(stats.errors + stats.timeouts <= stats.invocations,
                 "more errors than calls");
         break;
     }
