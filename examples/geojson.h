@@ -29,7 +29,7 @@ struct feature {
     double magnitude; /* NAN if nobody knows */
     double time_ms;   /* since 1970 */
     double longitude, latitude, depth_km;
-    bool tsunami;
+    double felt; /* how many people said so; NAN if nobody did */
 };
 
 static bool text_is(faas_bytes text, const char *word)
@@ -163,7 +163,6 @@ static void json_properties(struct json *json, struct feature *feature)
 {
     faas_bytes key;
     bool first = true;
-    double flag = 0;
 
     if (!json_take(json, '{'))
         json_fail(json, "an object of properties");
@@ -172,8 +171,8 @@ static void json_properties(struct json *json, struct feature *feature)
             json_number(json, &feature->magnitude);
         else if (text_is(key, "time"))
             json_number(json, &feature->time_ms);
-        else if (text_is(key, "tsunami"))
-            json_number(json, &flag);
+        else if (text_is(key, "felt"))
+            json_number(json, &feature->felt);
         else if (text_is(key, "place"))
             json_string_or_null(json, &feature->place);
         else if (text_is(key, "net"))
@@ -183,7 +182,6 @@ static void json_properties(struct json *json, struct feature *feature)
         else
             json_skip(json, 3);
     }
-    feature->tsunami = flag > 0;
 }
 
 static void json_geometry(struct json *json, struct feature *feature)
@@ -220,7 +218,7 @@ static bool json_feature(struct json *json, struct feature *feature)
     const char *from;
 
     memset(feature, 0, sizeof *feature);
-    feature->magnitude = feature->time_ms = (double)NAN;
+    feature->magnitude = feature->time_ms = feature->felt = (double)NAN;
     feature->longitude = feature->latitude = feature->depth_km = (double)NAN;
     json_blanks(json);
     from = json->at;

@@ -11,8 +11,9 @@
  *     type     quake.micro to quake.great, by magnitude; blast, if people did it
  *     data     the feature, as it stands in the file
  *
- * Seven functions live on these events. They are called when there is something to do,
- * start cold, stay warm while the ground keeps shaking, and are closed when it rests. */
+ * Seven functions live on these events. Some subscribe to types; others get what a pattern
+ * finds in the data. They are called when there is something to do, start cold, stay warm
+ * while the ground keeps shaking, and are closed when it rests. */
 #include "geojson.h"
 #include "week.h"
 
@@ -90,11 +91,13 @@ static int energy_handle(faas_context *ctx, faas_bytes input)
 
 /* ---- alert: keeps the strongest, and raises an alert from magnitude 4.5 on ---- */
 
-/* Publishes in its turn: whoever wants alerts subscribes to them. */
+/* Publishes in its turn: whoever wants alerts asks for them. An alert says how many people
+ * felt the quake, if anybody did. */
 static int alert_handle(faas_context *ctx, faas_bytes input)
 {
     struct week *week = faas_user(ctx);
     const faas_event *cause = faas_context_event(ctx);
+    faas_extension felt;
     struct feature quake;
     faas_event *alert;
     faas_status status;
@@ -105,11 +108,13 @@ static int alert_handle(faas_context *ctx, faas_bytes input)
     if (!(quake.magnitude >= 4.5))
         return 0;
     week->alerts++;
-    status =
-        faas_event_create(FAAS_EVENT(.id = faas_event_id(cause), .type = "alert.raised",
-                                     .source = "/quakes/alert",
-                                     .time = faas_event_time(cause), .data = input),
-                          &alert);
+    felt = faas_extension_integer("felt", isnan(quake.felt) ? 0 : (int32_t)quake.felt);
+    status = faas_event_create(
+        FAAS_EVENT(.id = faas_event_id(cause), .type = "alert.raised",
+                   .source = "/quakes/alert", .time = faas_event_time(cause),
+                   .extensions = &felt, .extension_count = isnan(quake.felt) ? 0u : 1u,
+                   .data = input),
+        &alert);
     if (status == FAAS_OK)
         status = faas_publish(faas_context_runtime(ctx), alert, NULL);
     faas_event_release(alert);
@@ -143,16 +148,14 @@ static int pager_handle(faas_context *ctx, faas_bytes input)
     return 0;
 }
 
-/* ---- tsunami: watches for what the USGS has flagged ---- */
+/* ---- tsunami: counts what the USGS has flagged: its rule lets nothing else come ---- */
 
 static int tsunami_handle(faas_context *ctx, faas_bytes input)
 {
     struct week *week = faas_user(ctx);
-    struct feature quake;
 
-    if (!feature_read(input, &quake))
-        return faas_fail(ctx, 2, "not a feature");
-    week->tsunamis += quake.tsunami;
+    (void)input;
+    week->tsunamis++;
     return 0;
 }
 
@@ -244,6 +247,11 @@ static void subscribe(faas_runtime *rt, faas_fn fn, const faas_subscription *on)
     check(faas_subscribe(rt, fn, on, NULL), "subscribe");
 }
 
+static void rule_put(faas_runtime *rt, faas_fn fn, const char *name, const char *pattern)
+{
+    check(faas_rule_put(rt, name, pattern, fn), name);
+}
+
 /* Returns the pager, which the replay has to call again. */
 static faas_fn functions_add(faas_runtime *rt, struct week *week)
 {
@@ -263,25 +271,32 @@ static faas_fn functions_add(faas_runtime *rt, struct week *week)
 
     fn = function_add(rt, FAAS_FUNCTION(.name = "alert", .handler = alert_handle,
                                         .idle_ns = 30 * MINUTE_NS, .user = week));
-    subscribe(rt, fn, FAAS_ON(.type = "quake.light")); // 4.0 to 4.9
-    subscribe(rt, fn, FAAS_ON(.type = "quake.moderate"));
-    subscribe(rt, fn, FAAS_ON(.type = "quake.strong"));
-    subscribe(rt, fn, FAAS_ON(.type = "quake.major"));
-    subscribe(rt, fn, FAAS_ON(.type = "quake.great"));
+    rule_put(rt, fn, "from magnitude 4 on",
+             "{\"type\": [{\"prefix\": \"quake.\"}],"
+             " \"data\": {\"properties\": {\"mag\": [{\"numeric\": [\">=\", 4]}]}}}");
 
     fn = function_add(rt, FAAS_FUNCTION(.name = "tsunami", .handler = tsunami_handle,
                                         .idle_ns = 20 * MINUTE_NS, .user = week));
-    subscribe(rt, fn, FAAS_ON(.type = "quake.*"));
+    rule_put(rt, fn, "flagged",
+             "{\"type\": [{\"prefix\": \"quake.\"}],"
+             " \"data\": {\"properties\": {\"tsunami\": [1]}}}");
 
     fn = function_add(rt, FAAS_FUNCTION(.name = "anchorage", .handler = wave_handle,
                                         .init = wave_init, .idle_ns = 60 * MINUTE_NS,
                                         .memory_bytes = 512 * MIB, .user = week));
-    subscribe(rt, fn, FAAS_ON(.source = "/usgs/ak"));
+    rule_put(rt, fn, "in Alaska",
+             "{\"source\": [{\"prefix\": \"/usgs/\"}]," // not what `alert` publishes
+             " \"data\": {\"properties\": {\"place\": [{\"suffix\": \"Alaska\"}]}}}");
 
     fn = function_add(rt, FAAS_FUNCTION(.name = "pager", .handler = pager_handle,
                                         .concurrency = 1, .idle_ns = 120 * MINUTE_NS,
                                         .user = week));
-    subscribe(rt, fn, FAAS_ON(.type = "alert.raised"));
+    rule_put(
+        rt, fn, "felt, or from magnitude 5.5 on",
+        "{\"type\": [\"alert.raised\"],"
+        " \"$or\": ["
+        "   {\"felt\": [{\"exists\": true}]},"
+        "   {\"data\": {\"properties\": {\"mag\": [{\"numeric\": [\">=\", 5.5]}]}}}]}");
     return fn;
 }
 

@@ -62,12 +62,15 @@ def expected_totals(features):
     """Returns what the program should say, from the features in the order of their times."""
     quakes = [f for f in features if f["properties"]["type"] == "earthquake"]
     alerts = [f for f in quakes if f["properties"]["mag"] >= 4.5]
-    alaskan = [f for f in features if f["properties"]["net"] == "ak"]
+    alaskan = [f for f in features if (f["properties"]["place"] or "").endswith("Alaska")]
+    flagged = [f for f in quakes if f["properties"]["tsunami"] == 1]
+    paged = [f for f in alerts
+             if f["properties"]["felt"] is not None or f["properties"]["mag"] >= 5.5]
     waves = [seconds for seconds in map(wave_s, alaskan) if seconds is not None]
-    chiefs = sum(f["properties"]["mag"] >= 6 for f in alerts)
-    called = {"region": quakes, "energy": quakes, "pow": quakes, "tsunami": quakes,
+    chiefs = sum(f["properties"]["mag"] >= 6 for f in paged)
+    called = {"region": quakes, "energy": quakes, "pow": quakes, "tsunami": flagged,
               "alert": [f for f in quakes if f["properties"]["mag"] >= 4],
-              "anchorage": alaskan, "pager": alerts}
+              "anchorage": alaskan, "pager": paged}
     regions = {}
     for quake in quakes:
         count, strongest = regions.get(region_of(quake), (0, -math.inf))
@@ -75,11 +78,11 @@ def expected_totals(features):
     return {
         "events": len(features),
         "alerts": len(alerts),
-        "tsunamis": sum(f["properties"]["tsunami"] for f in quakes),
+        "tsunamis": len(flagged),
         "energy_j": math.fsum(10 ** (1.5 * f["properties"]["mag"] + 4.8) for f in quakes),
         "waves": len(waves),
         "wave_s_min": min(waves),
-        "pages": len(alerts) + chiefs,
+        "pages": len(paged) + chiefs,
         "pages_late": chiefs,
         "strongest": [[f["id"], f["properties"]["time"], f["properties"]["mag"],
                        f["properties"]["place"]]

@@ -591,7 +591,8 @@ static void edits_measure(void)
 int main(int argc, char **argv)
 {
     bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
-    const char *only = getenv("BENCH_ONLY"); // a letter per part, for those who tune
+    const char *only = getenv("BENCH_ONLY");   // a letter per part, for those who tune
+    const char *class = getenv("BENCH_CLASS"); // the one class, likewise
     double unit[RUNS_MAX];
     uint64_t *index;
 
@@ -612,7 +613,8 @@ int main(int argc, char **argv)
         (void)measure("strict validation with index", check_pass, index, 0);
     }
     for (size_t i = 0; i < CLASSES; i++)
-        if (only == NULL || strchr(only, 'c'))
+        if ((only == NULL || strchr(only, 'c')) &&
+            (class == NULL || strcmp(class, classes[i].name) == 0))
             class_measure(&classes[i]);
     if (only == NULL || strchr(only, 'a'))
         all_classes_measure();
