@@ -5,7 +5,8 @@
 A block with a main() is a program: it is linked with the library and run, and what it
 prints must stand in the README. One with functions of its own is compiled as a file. Any
 other is compiled as the body of a function that is given `rt` and `fn`, as the text around
-it says. The files that the README links to must be there.
+it says. A console block is run: after `$ ` stands a command, after `> ` what belongs to it,
+and then what it prints. The files that the README links to must be there.
 
 The library is FAAS_LIBRARY, or the one of the dev preset; compiler and sanitizers are those
 it was built with.
@@ -50,6 +51,40 @@ def unit_of(block):
     return BODY % block, ["-Wno-unused-but-set-variable", "-c"]
 
 
+def session_of(block):
+    """Yields each command of a console block and what should come of it."""
+    command, output = "", ""
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command, output
+            command, output = line[2:] + "\n", ""
+        elif line.startswith("> "):
+            command += line[2:] + "\n"
+        else:
+            output += line + "\n"
+    yield command, output
+
+
+def consoles_wrong(text, folder, programs):
+    """Runs the console blocks in a folder, one after the other, and counts what is wrong."""
+    wrong = count = 0
+    path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    for match in re.finditer(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        line = text[:match.start()].count("\n") + 2
+        for command, output in session_of(match.group(1)):
+            told = subprocess.run(["sh", "-c", command], cwd=folder, env={**os.environ, **path},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  check=False)
+            count += 1
+            if told.stdout != output:
+                print(f"README.md:{line}: {command.splitlines()[0]}: printed\n{told.stdout}"
+                      f"which is not\n{output}")
+                wrong += 1
+    print(f"{count} commands: {wrong} wrong")
+    return wrong if count else 1
+
+
 def main():
     source = os.environ.get("FAAS_SOURCE_DIR") or os.path.dirname(sys.path[0])
     binaries = os.environ.get("FAAS_BINARY_DIR") or os.path.join(source, "build/dev")
@@ -90,6 +125,8 @@ def main():
                     print(f"README.md:{line}: status {told.returncode}, printed "
                           f"{told.stdout!r}, {told.stderr}")
                     wrong += 1
+        if os.path.exists(os.path.join(binaries, "bin/faas")): # built where there is zlib
+            wrong += consoles_wrong(text, folder, os.path.join(binaries, "bin"))
     print(f"{len(blocks)} blocks of C, {ran} of them programs: {wrong} wrong")
     return 1 if wrong or ran == 0 else 0
 
