@@ -85,6 +85,7 @@ void faasi_json_walk_start(struct faasi_json_walk *walk,
     walk->size = text.size > FAASI_JSON_SIZE_MAX ? 0 : (uint32_t)text.size;
     walk->at = 0;
     walk->depth = 0;
+    walk->escapes = 0;
 }
 
 enum faasi_json_walked faasi_json_walk(struct faasi_json_walk *walk)

@@ -155,8 +155,9 @@ struct faasi_json_walk {
     const unsigned char *text;
     const uint64_t *index;
     uint32_t size;
-    uint32_t at;    /* where to go on: outside strings, in frames[depth - 1] */
-    uint32_t depth; /* frames in use */
+    uint32_t at;      /* where to go on: outside strings, in frames[depth - 1] */
+    uint32_t depth;   /* frames in use */
+    uint64_t escapes; /* any bit: there was a backslash before `at` */
     struct faasi_json_frame frames[FAASI_JSON_DEPTH_MAX];
 };
 

@@ -91,7 +91,9 @@ INLINE __m512i classes_find(const unsigned char *classes, __m512i bytes)
     return _mm512_gf2p8affine_epi64_epi8(bit_of_byte, found, 0);
 }
 
-INLINE void words_load(uint64_t *words, const unsigned char *block)
+typedef __m512i block_words;
+
+INLINE block_words words_load(const unsigned char *block)
 {
     __m512i bytes = _mm512_loadu_si512(block);
     __mmask64 wide = _mm512_movepi8_mask(bytes);
@@ -99,11 +101,57 @@ INLINE void words_load(uint64_t *words, const unsigned char *block)
     if (FAASI_UNLIKELY(wide != 0))
         bytes = _mm512_mask_set1_epi8(bytes, wide, 'a');
     bytes = classes_find(word_classes, eights_reverse(bytes));
-    _mm512_storeu_si512(words,
-                        _mm512_permutexvar_epi8(_mm512_load_si512(transposed), bytes));
+    return _mm512_permutexvar_epi8(_mm512_load_si512(transposed), bytes);
+}
+
+/* Word 0, which is at hand without a store. */
+INLINE uint64_t words_quotes(const block_words *words)
+{
+    return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(*words));
+}
+
+INLINE uint64_t words_escapes(const block_words *words)
+{
+    return (uint64_t)_mm_extract_epi64(_mm512_extracti64x2_epi64(*words, WORD_ESCAPE / 2),
+                                       WORD_ESCAPE % 2);
+}
+
+/* One store, so that what is loaded next comes from it alone: a load that needs bytes of
+ * two stores waits for both to reach the cache. */
+INLINE void words_store(uint64_t *out, const block_words *words, uint64_t quotes,
+                        uint64_t string)
+{
+    const __mmask8 outside =
+        1 << WORD_COLON | 1 << WORD_OPEN | 1 << WORD_CLOSE | 1 << WORD_ENDER;
+    __m512i kept = _mm512_mask_andnot_epi64(*words, outside,
+                                            _mm512_set1_epi64((long long)string), *words);
+
+    _mm512_store_si512(out, _mm512_mask_set1_epi64(kept, 1, (long long)quotes));
     /* Through memory: left alone, gcc takes the vector apart in registers, which is three
      * times the work. */
-    __asm__("" : "+m"(*(uint64_t(*)[WORD_COUNT])(void *)words));
+    __asm__("" : "+m"(*(uint64_t(*)[WORD_COUNT])(void *)out));
+}
+
+/* Which of 64 bytes, of which `left` are there, are no digit, dot or sign; a slash may
+ * count as one. */
+INLINE uint64_t numbers_end(const unsigned char *at, size_t left)
+{
+    __mmask64 there = left >= 64 ? ~(uint64_t)0 : _bzhi_u64(~(uint64_t)0, (unsigned)left);
+    __m512i bytes = _mm512_maskz_loadu_epi8(there, at);
+    __m512i above = _mm512_sub_epi8(bytes, _mm512_set1_epi8('+'));
+
+    return _mm512_cmpgt_epu8_mask(above, _mm512_set1_epi8('9' - '+')) |
+           _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(','));
+}
+
+/* Which of 32 bytes are quotes, backslashes or control characters. */
+INLINE uint64_t strings_end(const unsigned char *at)
+{
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)at);
+
+    return _mm256_cmpeq_epi8_mask(bytes, _mm256_set1_epi8('"')) |
+           _mm256_cmpeq_epi8_mask(bytes, _mm256_set1_epi8('\\')) |
+           _mm256_cmplt_epu8_mask(bytes, _mm256_set1_epi8(' '));
 }
 
 /* Skips ASCII 64 bytes at a time. */

@@ -62,6 +62,7 @@ struct json_node {
 struct faasi_json_paths {
     const faas_allocator *alloc;
     size_t bytes;
+    uint64_t serial; /* no two sets of a process have the same; not 0 */
     struct json_node *nodes;
     uint32_t *slots; /* node numbers, 0 for empty */
     unsigned char *text;
@@ -80,7 +81,7 @@ static inline uint64_t json_load(const unsigned char *at)
 
 static inline bool json_is_space(unsigned char c)
 {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r');
 }
 
 /* Finds the child of `node` whose key is the string that ends before the colon at `at`,
@@ -116,10 +117,9 @@ static inline bool json_key_rest(const struct faasi_json_paths *paths,
 /* The same as faasi_json_key_slow(), with a comparison of eight bytes per child. There
  * may be backslashes in the key only if `escapes` is not 0. `at` is less than `size`;
  * reads from text[0] up to text[at - 1], or up to text[7]. */
-static inline uint32_t json_key_find(const struct faasi_json_paths *paths,
-                                     const struct json_node *node,
-                                     const unsigned char *text, size_t size, size_t at,
-                                     uint64_t escapes)
+INLINE uint32_t json_key_find(const struct faasi_json_paths *paths,
+                              const struct json_node *node, const unsigned char *text,
+                              size_t size, size_t at, uint64_t escapes)
 {
     const struct json_node *child = paths->nodes + node->first;
     uint64_t word;
@@ -137,6 +137,43 @@ static inline uint32_t json_key_find(const struct faasi_json_paths *paths,
             return node->first + i;
     return FAASI_UNLIKELY(escapes != 0) ? faasi_json_key_slow(paths, node, text, at) : 0;
 }
+
+/* The elements of an array are often objects with the same keys in the same order, in one
+ * event after the other. A shape is what one such element looked like: flat, without
+ * white space or escapes, every key once. Elements like it are walked by comparing,
+ * without a search for their keys. */
+#define SHAPE_MAX 8
+
+/* A shape that served fewer elements than this was not worth its making: that many times
+ * as many elements pass before another is made. */
+#define SHAPE_WORTH 16
+
+struct shape_member {
+    uint64_t word, mask, word2, mask2; /* of the key with its quotes and colon */
+    uint64_t bit;                      /* of the child; 0: nobody named it */
+    uint32_t size;                     /* of the words */
+    uint32_t field;                    /* of its scalars; JSON_NONE: they do not count */
+};
+
+struct shape {
+    uint64_t serial; /* of the set of paths; 0: there is no shape */
+    uint32_t node;   /* of that set */
+    uint32_t count;
+    uint32_t served; /* elements */
+    uint32_t missed; /* elements that were not quite like it */
+    uint32_t wait;   /* so many elements more */
+    struct shape_member members[SHAPE_MAX];
+};
+
+/* Returns the last one that this thread has seen. A hint: it decides how fast a walk is,
+ * and never what it finds. */
+struct shape *faasi_json_shape(void);
+
+/* Takes the shape of the object of `node` between text[begin], its bracket, and text[end],
+ * which is the other one. */
+void faasi_json_shape_take(struct shape *shape, const struct faasi_json_paths *paths,
+                           uint32_t node, const unsigned char *text, size_t begin,
+                           size_t end);
 
 /* The kernels of this build; NULL where the build has no such kernel. */
 extern const struct faasi_json_kernel faasi_json_plain;

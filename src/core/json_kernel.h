@@ -2,7 +2,9 @@
 /* json_kernel.h - the scanner on masks of 64 bytes, compiled once per kind of CPU.
  *
  * The including file defines, for its CPU: `masks_load` and `words_load`, which turn 64
- * bytes into masks; `prefix_xor`, whose bit n is the parity of bits 0 to n; and, if it
+ * bytes into masks, and what takes these from `words_load`: `words_quotes`,
+ * `words_escapes` and `words_store`; `numbers_end` and `strings_end`, which look at 64
+ * and 32 bytes from anywhere; `prefix_xor`, whose bit n is the parity of bits 0 to n; and, if it
  * can, `bits_gather` and `bits_scatter` with KERNEL_PEXT. Then it includes this file,
  * which ends with the kernel of the name KERNEL.
  *

@@ -3,7 +3,10 @@
 #include "json_impl.h"
 #include "mem.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+
+static _Atomic uint64_t serial_last;
 
 /* A step of a path while the trie is built: sorted, equal prefixes become neighbours. */
 struct step {
@@ -186,6 +189,7 @@ static struct faasi_json_paths *set_alloc(struct room room, const faas_allocator
         return NULL;
     set->alloc = alloc;
     set->bytes = text + room.text;
+    set->serial = atomic_fetch_add_explicit(&serial_last, 1, memory_order_relaxed) + 1;
     set->nodes = (struct json_node *)(void *)((char *)set + nodes);
     set->slots = (uint32_t *)(void *)((char *)set + slots);
     set->text = (unsigned char *)set + text;
@@ -312,4 +316,84 @@ uint32_t faasi_json_key_slow(const struct faasi_json_paths *paths,
     if (text[begin] != '"')
         return 0;
     return child_find(paths, node, (const char *)text + begin + 1, at - begin - 2);
+}
+
+struct shape *faasi_json_shape(void)
+{
+    static _Thread_local struct shape shape;
+
+    return &shape;
+}
+
+/* Returns where the key at `at` ends, behind its colon, or 0. */
+static size_t shape_key(struct shape_member *member, const unsigned char *text, size_t at,
+                        size_t end)
+{
+    unsigned char bytes[16] = {0}, mask[16] = {0};
+    size_t size = 1;
+
+    while (size < 15 && at + size < end && text[at + size] != '"' &&
+           text[at + size] != '\\' && text[at + size] >= 0x20)
+        size++;
+    if (size >= 15 || at + size + 1 >= end || text[at] != '"' || text[at + size] != '"' ||
+        text[at + size + 1] != ':')
+        return 0;
+    size += 2;
+    memcpy(bytes, text + at, size);
+    memset(mask, 0xFF, size);
+    member->word = json_load(bytes);
+    member->mask = json_load(mask);
+    member->word2 = json_load(bytes + 8);
+    member->mask2 = json_load(mask + 8);
+    member->size = (uint32_t)size;
+    return at + size;
+}
+
+/* Returns where the scalar at `at` ends, or 0. */
+static size_t shape_value(const unsigned char *text, size_t at, size_t end)
+{
+    const bool string = text[at] == '"';
+
+    for (at += string; at < end; at++) {
+        if (string ? text[at] == '"' : text[at] == ',')
+            return at + string;
+        if (string ? text[at] == '\\'
+                   : text[at] <= ' ' || text[at] == '{' || text[at] == '[')
+            return 0;
+    }
+    return string ? 0 : end;
+}
+
+void faasi_json_shape_take(struct shape *shape, const struct faasi_json_paths *paths,
+                           uint32_t node, const unsigned char *text, size_t begin,
+                           size_t end)
+{
+    const struct json_node *at_node = paths->nodes + node;
+    uint64_t seen = 0;
+    size_t at = begin;
+
+    shape->wait = shape->served < SHAPE_WORTH ? SHAPE_WORTH * SHAPE_WORTH : 0;
+    shape->serial = 0;
+    shape->served = 0;
+    shape->missed = 0;
+    shape->node = node;
+    shape->count = 0;
+    do {
+        struct shape_member *member = &shape->members[shape->count];
+        uint32_t child;
+
+        at = shape->count == SHAPE_MAX ? 0 : shape_key(member, text, at + 1, end);
+        if (at == 0 || at == end)
+            return;
+        child = faasi_json_key_slow(paths, at_node, text, at - 1);
+        member->bit = child == 0 ? 0 : (uint64_t)1 << (child - at_node->first) % 64;
+        member->field = child == 0 ? JSON_NONE : paths->nodes[child].field;
+        at = shape_value(text, at, end);
+        if (at == 0 || (seen & member->bit) != 0)
+            return;
+        seen |= member->bit;
+        shape->count++;
+    } while (at < end && text[at] == ',');
+    if (at == end)
+        shape->serial = paths->serial;
 }

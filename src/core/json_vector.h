@@ -46,9 +46,15 @@ INLINE void masks_load(struct masks *m, const unsigned char *block)
     }
 }
 
-INLINE void words_load(uint64_t *words, const unsigned char *block)
+typedef struct {
+    uint64_t word[WORD_COUNT];
+} block_words;
+
+INLINE block_words words_load(const unsigned char *block)
 {
-    memset(words, 0, WORD_COUNT * sizeof *words);
+    block_words to = {{0}};
+    uint64_t *words = to.word;
+
     for (int i = 0; i < 64; i += VECTOR_BYTES) {
         vector v = vector_load(block + i);
         vector close = vector_or(vector_is(v, '}'), vector_is(v, ']'));
@@ -64,6 +70,63 @@ INLINE void words_load(uint64_t *words, const unsigned char *block)
             << i;
         words[WORD_ESCAPE] |= vector_bits(vector_is(v, '\\')) << i;
     }
+    return to;
+}
+
+INLINE uint64_t words_quotes(const block_words *words)
+{
+    return words->word[WORD_QUOTE];
+}
+
+INLINE uint64_t words_escapes(const block_words *words)
+{
+    return words->word[WORD_ESCAPE];
+}
+
+INLINE void words_store(uint64_t *out, const block_words *words, uint64_t quotes,
+                        uint64_t string)
+{
+    out[WORD_QUOTE] = quotes;
+    out[WORD_COLON] = words->word[WORD_COLON] & ~string;
+    out[WORD_OPEN] = words->word[WORD_OPEN] & ~string;
+    out[WORD_CLOSE] = words->word[WORD_CLOSE] & ~string;
+    out[WORD_SQUARE] = words->word[WORD_SQUARE];
+    out[WORD_ENDER] = words->word[WORD_ENDER] & ~string;
+    out[WORD_ESCAPE] = words->word[WORD_ESCAPE];
+}
+
+/* Which of 64 bytes, of which `left` are there, are no digit, dot or sign. */
+INLINE uint64_t numbers_end(const unsigned char *at, size_t left)
+{
+    unsigned char pad[64] = {0};
+    uint64_t bits = 0;
+
+    if (FAASI_UNLIKELY(left < 64))
+        at = memcpy(pad, at, left);
+    for (int i = 0; i < 64; i += VECTOR_BYTES) {
+        vector v = vector_load(at + i);
+        vector sign = vector_or(vector_is(v, '-'), vector_is(v, '+'));
+
+        bits |=
+            vector_bits(vector_or(vector_or(vector_digit(v), vector_is(v, '.')), sign))
+            << i;
+    }
+    return ~bits;
+}
+
+/* Which of 32 bytes are quotes, backslashes or control characters. */
+INLINE uint64_t strings_end(const unsigned char *at)
+{
+    uint64_t bits = 0;
+
+    for (int i = 0; i < 32; i += VECTOR_BYTES) {
+        vector v = vector_load(at + i);
+
+        bits |= vector_bits(vector_or(vector_or(vector_is(v, '"'), vector_is(v, '\\')),
+                                      vector_control(v)))
+                << i;
+    }
+    return bits;
 }
 
 /* Skips ASCII 64 bytes at a time. */

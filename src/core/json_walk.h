@@ -7,98 +7,109 @@
  *
  * Layer: 1 structures, private to json*.c. */
 
-/* The block that the walk is in. Trusted: made of the text, in `made`; strict: taken from
- * the index. */
+/* The words of a block that are made of the text, and what blocks leave for the next
+ * one. */
+struct making {
+    _Alignas(64) uint64_t words[WORD_COUNT];
+    uint64_t inside, odd;
+    uint64_t escapes; /* any bit: a backslash was seen; strict as well */
+};
+
+/* The block that the walk is in. No pointer to it is handed out of line, so that it lives
+ * in registers: what a step leaves for the next one would go through memory otherwise,
+ * and each step waits for the one before it. */
 struct cursor {
-    const uint64_t *words;
+    const uint64_t *words; /* in the index, or those being made */
     const unsigned char *text;
     size_t size;
-    size_t base;      /* offset of the block */
-    uint64_t rest;    /* bits that were not passed yet */
-    uint64_t escapes; /* any bit: a backslash was seen */
-    /* Trusted only. */
-    uint64_t inside, odd;
-    uint64_t made[WORD_COUNT];
+    size_t base;   /* offset of the block */
+    uint64_t rest; /* bits that were not passed yet */
+    struct making *made;
 };
 
 INLINE uint64_t cursor_word(const struct cursor *c, int word, bool strict)
 {
-    return strict ? c->words[INDEX_STRIDE * word] : c->made[word];
+    return c->words[strict ? INDEX_STRIDE * word : word];
 }
 
-INLINE void cursor_load(struct cursor *c, bool strict)
+INLINE void block_make(struct making *made, const unsigned char *text, size_t size,
+                       size_t base)
 {
-    const unsigned char *block = c->text + c->base;
+    const unsigned char *block = text + base;
     unsigned char pad[64];
-    uint64_t inside, string;
+    uint64_t inside, quotes;
+    block_words words;
 
-    if (!strict) {
-        if (FAASI_UNLIKELY(c->size - c->base < 64))
-            block = tail_pad(pad, block, c->size - c->base);
-        words_load(c->made, block);
-        if (FAASI_UNLIKELY((c->made[WORD_ESCAPE] | c->odd) != 0))
-            c->made[WORD_QUOTE] &= ~escaped_find(c->made[WORD_ESCAPE], &c->odd);
-        inside = prefix_xor(c->made[WORD_QUOTE]) ^ c->inside;
-        c->inside = 0 - (inside >> 63);
-        string = inside | c->made[WORD_QUOTE];
-        c->made[WORD_COLON] &= ~string;
-        c->made[WORD_OPEN] &= ~string;
-        c->made[WORD_CLOSE] &= ~string;
-        c->made[WORD_ENDER] &= ~string;
-    }
-    c->escapes |= cursor_word(c, WORD_ESCAPE, strict);
+    if (FAASI_UNLIKELY(size - base < 64))
+        block = tail_pad(pad, block, size - base);
+    words = words_load(block);
+    quotes = words_quotes(&words);
+    if (FAASI_UNLIKELY((words_escapes(&words) | made->odd) != 0))
+        quotes &= ~escaped_find(words_escapes(&words), &made->odd);
+    inside = prefix_xor(quotes) ^ made->inside;
+    made->inside = 0 - (inside >> 63);
+    words_store(made->words, &words, quotes, inside | quotes);
 }
 
-INLINE bool cursor_next(struct cursor *c, bool strict)
+/* The same out of line, for where it is rare: there are many such places. */
+static __attribute__((noinline)) void
+block_make_rare(struct making *made, const unsigned char *text, size_t size, size_t base)
+{
+    block_make(made, text, size, base);
+}
+
+INLINE bool cursor_step(struct cursor *c, bool strict, bool rare)
 {
     c->base += 64;
     if (FAASI_UNLIKELY(c->base >= c->size))
         return false;
     if (strict)
         c->words += c->base % 512 != 0 ? 1 : FAASI_JSON_INDEX_WORDS - INDEX_STRIDE + 1;
+    else if (rare)
+        block_make_rare(c->made, c->text, c->size, c->base);
+    else
+        block_make(c->made, c->text, c->size, c->base);
     c->rest = ~(uint64_t)0;
-    cursor_load(c, strict);
+    c->made->escapes |= cursor_word(c, WORD_ESCAPE, strict);
     return true;
 }
 
-/* The same out of line, for where it is rare: there are many such places. */
-static __attribute__((noinline)) bool cursor_next_strict(struct cursor *c)
+INLINE bool cursor_next(struct cursor *c, bool strict)
 {
-    return cursor_next(c, true);
-}
-
-static __attribute__((noinline)) bool cursor_next_trusted(struct cursor *c)
-{
-    return cursor_next(c, false);
+    return cursor_step(c, strict, false);
 }
 
 INLINE bool cursor_next_rare(struct cursor *c, bool strict)
 {
-    return strict ? cursor_next_strict(c) : cursor_next_trusted(c);
+    return cursor_step(c, strict, true);
 }
 
 /* Places the cursor at `at`, which lies outside strings. */
 INLINE bool cursor_start(struct cursor *c, const struct faasi_json_walk *walk,
-                         bool strict)
+                         struct making *made, bool strict)
 {
     c->text = walk->text;
     c->size = walk->size;
     c->base = strict ? walk->at & ~63U : walk->at;
     c->rest = bits_from(walk->at - c->base);
-    c->words = strict ? walk->index + index_at(c->base) : NULL;
-    c->escapes = walk->at != 0; /* what came before is not known */
-    c->inside = 0;
-    c->odd = 0;
+    c->words = strict ? walk->index + index_at(c->base) : made->words;
+    c->made = made;
+    made->escapes = walk->escapes;
     if (c->base >= c->size)
         return false;
-    cursor_load(c, strict);
+    if (!strict) {
+        made->inside = 0;
+        made->odd = 0;
+        block_make_rare(made, c->text, c->size, c->base);
+    }
+    made->escapes |= cursor_word(c, WORD_ESCAPE, strict);
     return true;
 }
 
 /* Moves the cursor on to the block of `at`, and passes what comes before `at`. */
 INLINE bool cursor_seek(struct cursor *c, size_t at, bool strict)
 {
-    while (at - c->base >= 64)
+    while (FAASI_UNLIKELY(at - c->base >= 64))
         if (!cursor_next_rare(c, strict))
             return false;
     c->rest = bits_from(at - c->base);
@@ -136,23 +147,34 @@ INLINE bool container_pass(struct cursor *c, uint64_t count, uint64_t flip,
     }
 }
 
-static __attribute__((noinline)) bool container_pass_strict(struct cursor *c,
-                                                            uint64_t flip, uint64_t level)
+/* Where a cursor is: small enough to be returned in registers. */
+struct spot {
+    size_t base; /* the size of the text, or more: nowhere */
+    uint64_t rest;
+};
+
+/* Out of line, and by fields: a struct that is stored in pieces and loaded as a whole
+ * waits for all its pieces. */
+static __attribute__((noinline)) struct spot
+container_pass_strict(const uint64_t *words, struct making *made, size_t size,
+                      struct spot from, uint64_t flip, uint64_t level)
 {
-    return container_pass(c, 1, flip, level, true);
+    struct cursor c = {words, NULL, size, from.base, from.rest, made};
+
+    if (!container_pass(&c, 1, flip, level, true))
+        c.base = size;
+    return (struct spot){c.base, c.rest};
 }
 
-static __attribute__((noinline)) bool
-container_pass_trusted(struct cursor *c, uint64_t count, uint64_t flip)
+static __attribute__((noinline)) struct spot
+container_pass_trusted(struct making *made, const unsigned char *text, size_t size,
+                       struct spot from, uint64_t count, uint64_t flip)
 {
-    return container_pass(c, count, flip, 0, false);
-}
+    struct cursor c = {made->words, text, size, from.base, from.rest, made};
 
-INLINE bool container_skip(struct cursor *c, uint64_t count, uint64_t flip,
-                           uint64_t level, bool strict)
-{
-    return strict ? container_pass_strict(c, flip, level)
-                  : container_pass_trusted(c, count, flip);
+    if (!container_pass(&c, count, flip, 0, false))
+        c.base = size;
+    return (struct spot){c.base, c.rest};
 }
 
 /* Everything the walk keeps at hand. */
@@ -160,9 +182,37 @@ struct walker {
     struct faasi_json_walk *walk;
     struct faasi_json_frame *frame;
     const struct json_node *nodes;
-    const struct json_node *node; /* of the frame */
+    const struct json_node *node;       /* of the frame */
+    struct faasi_json_value *value;     /* where the next one goes */
+    struct faasi_json_value *value_end; /* of the room */
+    struct shape *shape;                /* of elements; NULL before the first one */
     struct cursor cursor;
 };
+
+INLINE bool container_skip(struct walker *w, uint64_t count, uint64_t flip,
+                           uint64_t level, bool strict)
+{
+    struct cursor *c = &w->cursor;
+    struct spot spot = {c->base, c->rest};
+    /* Most are small and hold no others: their end is the next bracket of their kind. */
+    uint64_t kind = (cursor_word(c, WORD_SQUARE, strict) ^ flip) & c->rest;
+    uint64_t close = cursor_word(c, WORD_CLOSE, strict) & kind;
+    uint64_t brackets = close | (cursor_word(c, WORD_OPEN, strict) & kind);
+
+    if (count == 1 && (brackets & (0 - brackets) & close) != 0) {
+        c->rest = bits_above_first(brackets);
+        return true;
+    }
+    if (strict) {
+        spot = container_pass_strict(c->words, c->made, c->size, spot, flip, level);
+        c->words = w->walk->index + index_at(spot.base);
+    } else {
+        spot = container_pass_trusted(c->made, c->text, c->size, spot, count, flip);
+    }
+    c->base = spot.base;
+    c->rest = spot.rest;
+    return c->base < c->size;
+}
 
 /* What became of a step. */
 enum step { STEP_ON, STEP_FULL, STEP_BROKEN, STEP_DONE };
@@ -175,8 +225,7 @@ INLINE size_t cursor_at(const struct cursor *c)
 INLINE void value_add(struct walker *w, uint32_t field, uint32_t kind, size_t begin,
                       size_t end)
 {
-    struct faasi_json_walk *walk = w->walk;
-    struct faasi_json_value *value = &walk->values[walk->value_count++];
+    struct faasi_json_value *value = w->value++;
 
     value->field = field;
     value->kind = kind;
@@ -286,8 +335,29 @@ INLINE enum step element_skip(struct walker *w, size_t at, bool strict)
     if (!cursor_seek(&w->cursor, at, strict))
         return STEP_BROKEN;
     w->cursor.rest = bits_above_first(w->cursor.rest);
-    return container_skip(&w->cursor, 1, flip, walk_depth(w), strict) ? STEP_ON
-                                                                      : STEP_BROKEN;
+    return container_skip(w, 1, flip, walk_depth(w), strict) ? STEP_ON : STEP_BROKEN;
+}
+
+INLINE bool shape_is_known(struct walker *w)
+{
+    if (w->shape == NULL)
+        w->shape = faasi_json_shape();
+    return w->shape->serial == w->walk->paths->serial &&
+           w->shape->node == (uint32_t)(w->node - w->nodes);
+}
+
+/* An element, an object, has ended right before the cursor: others may look like it. */
+INLINE void shape_learn(struct walker *w)
+{
+    const struct cursor *c = &w->cursor;
+
+    if (shape_is_known(w))
+        return;
+    if (FAASI_LIKELY(w->shape->wait > 0))
+        w->shape->wait--;
+    else
+        faasi_json_shape_take(w->shape, w->walk->paths, (uint32_t)(w->node - w->nodes),
+                              c->text, w->frame[1].begin, cursor_at(c) - 1);
 }
 
 /* The value of a member has been read. Trusted: if it was the last of the members that
@@ -313,13 +383,15 @@ INLINE enum step member_end(struct walker *w, const struct json_node *child, boo
         if ((w->frame->node & JSON_ARRAY_BIT) != 0)
             break;
     }
-    if (count != 0 && !container_skip(&w->cursor, count, ~(uint64_t)0, 0, strict))
+    if (count != 0 && !container_skip(w, count, ~(uint64_t)0, 0, strict))
         return STEP_BROKEN;
+    if (count == 1 && child == w->node)
+        shape_learn(w);
     return STEP_ON;
 }
 
 /* Leaves the innermost container; the cursor is behind its end. */
-INLINE enum step frame_pop(struct walker *w, bool strict)
+INLINE enum step frame_pop(struct walker *w, bool array, bool strict)
 {
     const struct json_node *child = w->node;
 
@@ -327,6 +399,8 @@ INLINE enum step frame_pop(struct walker *w, bool strict)
         return STEP_DONE;
     w->frame--;
     w->node = w->nodes + (w->frame->node & ~JSON_ARRAY_BIT);
+    if (!array && child == w->node)
+        shape_learn(w);
     return (w->frame->node & JSON_ARRAY_BIT) != 0 ? STEP_ON
                                                   : member_end(w, child, strict);
 }
@@ -345,7 +419,7 @@ INLINE enum step member_read(struct walker *w, size_t at, const struct json_node
     enum step step = STEP_ON;
     size_t value = at + 1;
 
-    if (FAASI_UNLIKELY(w->walk->value_count == w->walk->value_max))
+    if (FAASI_UNLIKELY(w->value == w->value_end))
         return walk_full(w, at);
     while (value < c->size && json_is_space(c->text[value]))
         value++;
@@ -391,21 +465,189 @@ INLINE enum step object_walk(struct walker *w, bool strict)
         at = c->base + (size_t)bit_first(bits);
         c->rest = bits_above_first(bits);
         if ((cursor_word(c, WORD_COLON, strict) & bit) != 0) {
-            child =
-                json_key_find(w->walk->paths, w->node, c->text, c->size, at, c->escapes);
+            child = json_key_find(w->walk->paths, w->node, c->text, c->size, at,
+                                  c->made->escapes);
             if (child != 0)
                 return member_read(w, at, w->nodes + child, strict);
         } else if ((cursor_word(c, WORD_CLOSE, strict) & bit) != 0) {
             if (!strict && (cursor_word(c, WORD_SQUARE, strict) & bit) != 0)
                 return STEP_BROKEN;
-            return frame_pop(w, strict);
+            return frame_pop(w, false, strict);
         } else {
             uint64_t flip =
                 (cursor_word(c, WORD_SQUARE, strict) & bit) != 0 ? 0 : ~(uint64_t)0;
 
-            if (!container_skip(c, 1, flip, walk_depth(w), strict))
+            if (!container_skip(w, 1, flip, walk_depth(w), strict))
                 return STEP_BROKEN;
         }
+    }
+}
+
+/* Places the cursor at `at`, which lies outside strings, in whatever block. */
+INLINE bool cursor_jump(struct walker *w, size_t at, bool strict)
+{
+    struct cursor *c = &w->cursor;
+
+    if (at >= c->size)
+        return false;
+    c->base = strict ? at & ~(size_t)63 : at;
+    c->rest = bits_from(at - c->base);
+    if (strict) {
+        c->words = w->walk->index + index_at(c->base);
+    } else {
+        c->made->inside = 0;
+        c->made->odd = 0;
+        block_make_rare(c->made, c->text, c->size, c->base);
+    }
+    c->made->escapes |= cursor_word(c, WORD_ESCAPE, strict);
+    return true;
+}
+
+/* Bytes that must be there to look at a member of a shape: of a key, and behind it the
+ * longest literal and what ends it. */
+#define SHAPE_AHEAD 24
+
+/* Where numbers end: bit n of both together speaks of text[base + n]. Made once per
+ * element and not once per number, because each waits for the end of the one before
+ * it. */
+struct ends {
+    size_t base;
+    uint64_t low, high;
+};
+
+INLINE void ends_make(struct ends *ends, const unsigned char *text, size_t size,
+                      size_t base)
+{
+    const size_t left = size - base;
+
+    ends->base = base;
+    ends->low = numbers_end(text + base, left);
+    ends->high = left <= 64 ? 0 : numbers_end(text + base + 64, left - 64);
+}
+
+/* Returns where the scalar at `at` ends and sets its kind, or returns 0 if it is none of
+ * the simple ones: no exponent, no escape, no 64 digits. */
+INLINE size_t shape_scalar(const unsigned char *text, size_t size, size_t at,
+                           struct ends *ends, uint32_t *kind)
+{
+    static const char words[3][4] = {
+        {'t', 'r', 'u', 'e'}, {'f', 'a', 'l', 's'}, {'n', 'u', 'l', 'l'}};
+    uint64_t bits;
+    size_t past;
+
+    switch (text[at]) {
+    case '"':
+        *kind = FAASI_JSON_STRING;
+        for (at++; size - at > 32; at += 32) {
+            bits = strings_end(text + at);
+            if (FAASI_LIKELY(bits != 0)) {
+                at += (size_t)bit_first(bits);
+                return text[at] == '"' ? at + 1 : 0;
+            }
+        }
+        return 0;
+    case 't':
+        *kind = FAASI_JSON_TRUE;
+        return memcmp(text + at, words[0], 4) == 0 ? at + 4 : 0;
+    case 'f':
+        *kind = FAASI_JSON_FALSE;
+        return memcmp(text + at, words[1], 4) == 0 && text[at + 4] == 'e' ? at + 5 : 0;
+    case 'n':
+        *kind = FAASI_JSON_NULL;
+        return memcmp(text + at, words[2], 4) == 0 ? at + 4 : 0;
+    default:
+        *kind = FAASI_JSON_NUMBER;
+        if (text[at] != '-' && (text[at] < '0' || text[at] > '9'))
+            return 0;
+        past = at - ends->base;
+        bits = past < 64 ? ends->low >> past | ends->high << 1 << (63 - past) : 0;
+        if (FAASI_UNLIKELY(bits == 0)) {
+            ends_make(ends, text, size, at);
+            bits = ends->low;
+        }
+        at += bits == 0 ? size : (size_t)bit_first(bits);
+        return at < size ? at : 0;
+    }
+}
+
+/* Leaves the walk over shapes at `at`, inside the element that began at `begin`. */
+INLINE enum step shape_leave(struct walker *w, size_t at, size_t begin, uint32_t place,
+                             uint64_t seen, bool strict)
+{
+    if (!cursor_jump(w, begin, strict) ||
+        frame_push(w, begin, w->node, 0, place, strict) != STEP_ON ||
+        !cursor_jump(w, at, strict))
+        return STEP_BROKEN;
+    w->frame->seen = seen;
+    if (++w->shape->missed == SHAPE_WORTH)
+        w->shape->serial = 0;
+    if (strict || w->node->full == 0 || seen != w->node->full)
+        return STEP_ON;
+    w->frame--;
+    return container_skip(w, 1, ~(uint64_t)0, 0, strict) ? STEP_ON : STEP_BROKEN;
+}
+
+/* Goes through the elements of an array, from the one whose bracket is at `at` on, as
+ * long as they are of the shape: byte by byte where it expects them, without a look at
+ * blocks. */
+INLINE enum step shape_walk(struct walker *w, size_t at, bool strict)
+{
+    struct faasi_json_walk *walk = w->walk;
+    struct shape *shape = w->shape;
+    const unsigned char *text = w->cursor.text;
+    const size_t size = w->cursor.size;
+
+    for (;;) {
+        const size_t begin = at;
+        struct faasi_json_value *value = w->value;
+        struct ends ends = {at, 0, 0};
+        uint32_t place = FAASI_JSON_NOWHERE;
+        uint64_t seen = 0;
+
+        if (w->value_end - value < shape->count ||
+            (walk->place_max != 0 && walk->place_count == walk->place_max)) {
+            return cursor_jump(w, at, strict) ? STEP_ON : STEP_BROKEN;
+        }
+        if (walk->place_max != 0) {
+            place = walk->place_count++;
+            walk->places[place] =
+                (struct faasi_json_place){w->frame->begin, (uint32_t)at, w->frame->place};
+        }
+        ends_make(&ends, text, size, at);
+        for (uint32_t i = 0; i < shape->count; i++) {
+            const struct shape_member *member = &shape->members[i];
+            size_t from = at + 1 + member->size, end = 0;
+            uint32_t kind = 0;
+
+            if (size - at > SHAPE_AHEAD &&
+                (json_load(text + at + 1) & member->mask) == member->word &&
+                (member->size <= 8 ||
+                 (json_load(text + at + 9) & member->mask2) == member->word2))
+                end = shape_scalar(text, size, from, &ends, &kind);
+            if (FAASI_UNLIKELY(end == 0 ||
+                               text[end] != (i + 1 < shape->count ? ',' : '}'))) {
+                w->value = value;
+                return shape_leave(w, i == 0 ? at + 1 : at, begin, place, seen, strict);
+            }
+            if (member->field != JSON_NONE) {
+                const uint32_t quote = kind == FAASI_JSON_STRING;
+
+                value->field = member->field;
+                value->kind = kind;
+                value->begin = (uint32_t)from + quote;
+                value->end = (uint32_t)end - quote;
+                value->place = place;
+                value++;
+            }
+            seen |= member->bit;
+            at = end;
+        }
+        w->value = value;
+        shape->served++;
+        at++;
+        if (size - at < 2 || text[at] != ',' || text[at + 1] != '{')
+            return cursor_jump(w, at, strict) ? STEP_ON : STEP_BROKEN;
+        at++;
     }
 }
 
@@ -418,6 +660,9 @@ INLINE enum step element_read(struct walker *w, size_t at, bool strict)
 
     if (!square && w->node->count == 0)
         return element_skip(w, at, strict);
+    if (!square && shape_is_known(w) && w->value_end - w->value >= w->shape->count &&
+        (walk->place_max == 0 || walk->place_count != walk->place_max))
+        return shape_walk(w, at, strict);
     if (walk->place_max != 0) {
         if (FAASI_UNLIKELY(walk->place_count == walk->place_max))
             return walk_full(w, at);
@@ -466,11 +711,11 @@ INLINE enum step array_walk(struct walker *w, bool strict)
         return element_read(w, at, strict);
     case ']':
         c->rest = bits_above_first(c->rest);
-        return frame_pop(w, strict);
+        return frame_pop(w, true, strict);
     case '}':
         return STEP_BROKEN;
     default:
-        if (FAASI_UNLIKELY(w->walk->value_count == w->walk->value_max))
+        if (FAASI_UNLIKELY(w->value == w->value_end))
             return walk_full(w, at);
         return c->text[at] == '"' ? string_read(w, at, w->node->field, strict)
                                   : scalar_read(w, at, w->node->field, strict);
@@ -494,12 +739,16 @@ INLINE enum step root_enter(struct walker *w, bool strict)
 
 INLINE enum faasi_json_walked walk_run(struct faasi_json_walk *walk, bool strict)
 {
+    struct making made;
     struct walker w;
     enum step step = STEP_ON;
 
     w.walk = walk;
     w.nodes = walk->paths->nodes;
-    if (!cursor_start(&w.cursor, walk, strict))
+    w.shape = NULL;
+    w.value = walk->values + walk->value_count;
+    w.value_end = walk->values + walk->value_max;
+    if (!cursor_start(&w.cursor, walk, &made, strict))
         return FAASI_JSON_BROKEN;
     if (walk->depth == 0) {
         step = root_enter(&w, strict);
@@ -513,11 +762,13 @@ INLINE enum faasi_json_walked walk_run(struct faasi_json_walk *walk, bool strict
         else
             step = object_walk(&w, strict);
     }
+    walk->value_count = (uint32_t)(w.value - walk->values);
     if (step == STEP_DONE)
         return FAASI_JSON_DONE;
     if (step == STEP_BROKEN)
         return FAASI_JSON_BROKEN;
     walk->depth = (uint32_t)walk_depth(&w);
+    walk->escapes = made.escapes;
     return FAASI_JSON_FULL;
 }
 

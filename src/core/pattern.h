@@ -56,31 +56,27 @@ enum faasi_value_kind {
     FAASI_VALUE_NULL
 };
 
-/* What a condition looks at. A number may be rough: then it is made exact when a
+/* What a condition looks at. A number may be rough: it is made more exact when a
  * condition comes too near for that to do. */
 struct faasi_value {
     enum faasi_value_kind kind;
-    bool rough;
     size_t size;
     const char *text; /* of a string, unescaped; of a number, as it stands */
-    int64_t number;   /* of a number: its faasi_number_key(), or one within FAASI_ROUGH */
+    int64_t number;   /* of a number: its faasi_number_key(), or one this near: */
+    int64_t slack;    /* 0: it is exact */
 };
-
-/* How far a rough number may be from the exact one: three roundings of half a unit each,
- * and twice as much again. */
-#define FAASI_ROUGH 8
 
 /* Fills in a number whose text stands in `value`: roughly, if that is quicker. */
 void faasi_number_read(struct faasi_value *value);
 
-/* Makes a rough number exact. */
+/* Makes a number that is not exact more exact. */
 void faasi_number_refine(struct faasi_value *value);
 
 /* Returns the number, which compares with `bound` as the exact one does. */
 static inline int64_t faasi_number_against(struct faasi_value *value, int64_t bound)
 {
-    if (value->rough && value->number >= bound - FAASI_ROUGH &&
-        value->number <= bound + FAASI_ROUGH)
+    while (FAASI_UNLIKELY(value->slack != 0) && bound >= value->number - value->slack &&
+           bound <= value->number + value->slack)
         faasi_number_refine(value);
     return value->number;
 }

@@ -235,15 +235,10 @@ static const double tenths[] = {1e0,   1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,
                                 1e-7,  1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13,
                                 1e-14, 1e-15, 1e-16, 1e-17, 1e-18, 1e-19};
 
-/* Eight digits at once, or false if they are not all digits. */
-static bool eight_digits(const char *text, uint64_t *number)
+/* Eight digits at once, the first in the lowest byte, or false if they are not all
+ * digits. */
+static bool eight_digits_of(uint64_t word, uint64_t *number)
 {
-    uint64_t word;
-
-    memcpy(&word, text, sizeof word);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
     if (((word & 0xF0F0F0F0F0F0F0F0u) |
          ((word + 0x0606060606060606u) & 0xF0F0F0F0F0F0F0F0u) >> 4) !=
         0x3333333333333333u)
@@ -255,6 +250,17 @@ static bool eight_digits(const char *text, uint64_t *number)
            32;
     *number = *number * 100000000 + word;
     return true;
+}
+
+static bool eight_digits(const char *text, uint64_t *number)
+{
+    uint64_t word;
+
+    memcpy(&word, text, sizeof word);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return eight_digits_of(word, number);
 }
 
 /* Four digits at once, likewise. */
@@ -285,6 +291,54 @@ static const char *digits_read(const char *at, const char *end, uint64_t *number
     return at;
 }
 
+/* How far a number may be from the exact one that was made of all its digits: three
+ * roundings of half a unit each, and twice as much again. Of the first seven digits, the
+ * first of which is no zero: what was cut is under one of 10^6, and of that a double's
+ * unit is 2^-53 at least. */
+#define SLACK_ROUGH 8
+#define SLACK_COARSE 10000000000
+
+/* Bytes that are letters, and no digit, dot or sign. */
+#define LETTERS 0x4040404040404040u
+
+/* Most values are nowhere near a bound that some rule names: seven digits tell. Takes a
+ * number whose first eight bytes are digits but for a dot, and that goes on behind them
+ * without an exponent. */
+static bool coarse_read(struct faasi_value *value)
+{
+    const bool minus = value->size > 0 && *value->text == '-';
+    const char *at = value->text + minus, *end = value->text + value->size;
+    uint64_t word, dots, below, middle, last, digits = 0;
+    double number;
+    int dot;
+
+    if (end - at <= 8 || end - at > 24)
+        return false;
+    /* The bytes behind the first eight: together and without a branch. */
+    memcpy(&middle, end - at < 16 ? end - 8 : at + 8, sizeof middle);
+    memcpy(&last, end - 8, sizeof last);
+    memcpy(&word, at, sizeof word);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    /* The lowest set bit tells of the first dot; those above it may be wrong. */
+    dots = word ^ 0x2E2E2E2E2E2E2E2Eu;
+    dots = (dots - 0x0101010101010101u) & ~dots & 0x8080808080808080u;
+    if (dots == 0)
+        return false;
+    dot = __builtin_ctzll(dots) / 8;
+    /* The digits move together, and a zero comes before them. */
+    below = ((uint64_t)1 << 8 * dot) - 1;
+    word = (word & below) << 8 | (word & ~(below << 8 | 0xFF)) | '0';
+    if (dot == 0 || !eight_digits_of(word, &digits) || digits < 1000000 ||
+        ((middle | last) & LETTERS) != 0)
+        return false;
+    number = (double)digits * tenths[7 - dot];
+    value->number = faasi_number_key(minus ? -number : number);
+    value->slack = SLACK_COARSE;
+    return true;
+}
+
 /* Plain decimals of at most 19 digits: their integer times a power of ten. */
 static bool rough_read(struct faasi_value *value)
 {
@@ -309,20 +363,24 @@ static bool rough_read(struct faasi_value *value)
         number = (double)digits;
     }
     value->number = faasi_number_key(minus ? -number : number);
+    value->slack = SLACK_ROUGH;
     return true;
 }
 
 void faasi_number_refine(struct faasi_value *value)
 {
+    if (value->slack > SLACK_ROUGH && rough_read(value))
+        return;
     value->number = faasi_number_key(faasi_json_number(value->text, value->size));
-    value->rough = false;
+    value->slack = 0;
 }
 
 void faasi_number_read(struct faasi_value *value)
 {
-    value->rough = rough_read(value);
-    if (!value->rough)
-        faasi_number_refine(value);
+    if (coarse_read(value) || rough_read(value))
+        return;
+    value->slack = 0;
+    faasi_number_refine(value);
 }
 
 bool faasi_cond_holds(const struct faasi_cond *cond, struct faasi_value *value)

@@ -12,7 +12,7 @@
 #define STACK_BYTES 12288
 
 /* Values and places that there is room for at first. */
-#define VALUE_ROOM 16
+#define VALUE_ROOM 64
 
 /* --- Scratch memory --- */
 
@@ -107,18 +107,23 @@ static bool walk_widen(struct faasi_matcher *m, struct faasi_json_walk *walk)
     return true;
 }
 
-static faas_status found_init(struct faasi_matcher *m)
+static const struct faasi_field *field_of(const struct faasi_matcher *m, uint32_t value)
+{
+    return m->plan->fields[m->values[value].field];
+}
+
+static faas_status values_init(struct faasi_matcher *m)
 {
     uint64_t seen = 0;
 
-    m->found = faasi_scratch_take(&m->scratch, sizeof *m->found * m->value_count);
-    if (m->found == NULL)
+    m->read = faasi_scratch_take(&m->scratch, sizeof *m->read * m->value_count);
+    m->is_read = faasi_scratch_take(&m->scratch, sizeof *m->is_read * m->value_count);
+    if (m->read == NULL || m->is_read == NULL)
         return m->scratch.status;
+    memset(m->is_read, 0, sizeof *m->is_read * m->value_count);
     for (uint32_t i = 0; i < m->value_count; i++) {
         const uint64_t bit = (uint64_t)1 << m->values[i].field % 64;
 
-        m->found[i].field = m->plan->fields[m->values[i].field];
-        m->found[i].read = false;
         m->repeated |= seen & bit;
         seen |= bit;
     }
@@ -149,7 +154,7 @@ faas_status faasi_matcher_walk(struct faasi_matcher *m, struct faasi_json_walk *
     m->places = walk->places;
     m->value_count = walk->value_count;
     m->place_count = walk->place_count;
-    return m->value_count == 0 ? FAAS_OK : found_init(m);
+    return m->value_count == 0 ? FAAS_OK : values_init(m);
 }
 
 /* Reads a scalar: escapes and digits are looked at only when a rule asks for them. */
@@ -162,18 +167,18 @@ static struct faasi_value *value_read(struct faasi_matcher *m, uint32_t number)
         [FAASI_JSON_TRUE] = FAASI_VALUE_TRUE,
         [FAASI_JSON_FALSE] = FAASI_VALUE_FALSE,
         [FAASI_JSON_NULL] = FAASI_VALUE_NULL};
-    struct faasi_found *found = &m->found[number];
+    struct faasi_value *value = &m->read[number];
     const struct faasi_json_value *from = &m->values[number];
     const char *text = m->text + from->begin;
     const size_t size = from->end - from->begin;
 
-    if (found->read)
-        return &found->value;
-    found->value.kind = kinds[from->kind];
-    found->value.text = text;
-    found->value.size = size;
+    if (m->is_read[number])
+        return value;
+    value->kind = kinds[from->kind];
+    value->text = text;
+    value->size = size;
     if (from->kind == FAASI_JSON_NUMBER) {
-        faasi_number_read(&found->value);
+        faasi_number_read(value);
     } else if (from->kind == FAASI_JSON_ESCAPED) {
         char *copy = faasi_scratch_take(&m->scratch, size);
 
@@ -181,11 +186,11 @@ static struct faasi_value *value_read(struct faasi_matcher *m, uint32_t number)
             (void)give_up(m, m->scratch.status);
             return NULL;
         }
-        found->value.size = faasi_json_unescape(&text, text + size, copy, size);
-        found->value.text = copy;
+        value->size = faasi_json_unescape(&text, text + size, copy, size);
+        value->text = copy;
     }
-    found->read = true;
-    return &found->value;
+    m->is_read[number] = true;
+    return value;
 }
 
 static uint32_t head_slot(const struct faasi_matcher *m, const struct faasi_field *field)
@@ -200,18 +205,21 @@ static bool heads_init(struct faasi_matcher *m)
 
     while (room < m->value_count * 2)
         room *= 2;
+    m->nexts = faasi_scratch_take(&m->scratch, sizeof *m->nexts * m->value_count);
     m->heads = faasi_scratch_take(&m->scratch, sizeof *m->heads * room);
-    if (m->heads == NULL)
+    if (m->nexts == NULL || m->heads == NULL) {
+        m->heads = NULL;
         return give_up(m, m->scratch.status);
+    }
     memset(m->heads, 0, sizeof *m->heads * room);
     m->head_mask = room - 1;
     for (uint32_t i = m->value_count; i-- > 0;) {
-        uint32_t slot = head_slot(m, m->found[i].field);
+        uint32_t slot = head_slot(m, field_of(m, i));
 
         while (m->heads[slot] != 0 &&
-               m->found[m->heads[slot] - 1].field != m->found[i].field)
+               m->values[m->heads[slot] - 1].field != m->values[i].field)
             slot = (slot + 1) & m->head_mask;
-        m->found[i].next = m->heads[slot];
+        m->nexts[i] = m->heads[slot];
         m->heads[slot] = i + 1;
     }
     return true;
@@ -223,14 +231,14 @@ uint32_t faasi_matcher_first(struct faasi_matcher *m, const struct faasi_field *
 
     if (m->value_count <= FAASI_VALUES_LINEAR) {
         for (uint32_t i = 0; i < m->value_count; i++)
-            if (m->found[i].field == field)
+            if (field_of(m, i) == field)
                 return i + 1;
         return 0;
     }
     if (m->heads == NULL && !heads_init(m))
         return 0;
     slot = head_slot(m, field);
-    while (m->heads[slot] != 0 && m->found[m->heads[slot] - 1].field != field)
+    while (m->heads[slot] != 0 && field_of(m, m->heads[slot] - 1) != field)
         slot = (slot + 1) & m->head_mask;
     return m->heads[slot];
 }
@@ -238,9 +246,9 @@ uint32_t faasi_matcher_first(struct faasi_matcher *m, const struct faasi_field *
 uint32_t faasi_matcher_next(const struct faasi_matcher *m, uint32_t value)
 {
     if (m->heads != NULL)
-        return m->found[value - 1].next;
+        return m->nexts[value - 1];
     for (uint32_t i = value; i < m->value_count; i++)
-        if (m->found[i].field == m->found[value - 1].field)
+        if (m->values[i].field == m->values[value - 1].field)
             return i + 1;
     return 0;
 }
@@ -424,6 +432,7 @@ static void posting_take(struct faasi_matcher *m, uintptr_t word, uint32_t numbe
 
     if (!is_visible(m, rule))
         return;
+    m->verified |= verify;
     again |= sub->many;
     if (sub->leaf_count == 1 && number != UINT32_MAX) {
         if (verify && !faasi_leaf_accepts(m, &rule->leaves[sub->leaves[0]], number))
@@ -573,38 +582,74 @@ static void string_take(struct faasi_matcher *m, const struct asking *asking,
         address_take(m, asking, value);
 }
 
+/* Says whether a number is over a bound; the span takes in that all others in it are on
+ * the same side. */
+static bool is_over(struct faasi_value *value, int64_t bound, struct faasi_span *span)
+{
+    if (faasi_number_against(value, bound) > bound) {
+        if (span->low <= bound)
+            span->low = bound + 1;
+        return true;
+    }
+    if (span->high > bound)
+        span->high = bound;
+    return false;
+}
+
 /* Ranges that hold the number: those that begin after it are to the right, and where none
  * reaches it nobody needs to look. */
 static void ranges_take(struct faasi_matcher *m, const struct asking *asking,
-                        const struct faasi_range *range, struct faasi_value *value)
+                        const struct faasi_range *range, struct faasi_value *value,
+                        struct faasi_span *span)
 {
-    while (range != NULL && faasi_number_against(value, range->reach) <= range->reach) {
-        ranges_take(m, asking, range->left, value);
-        if (faasi_number_against(value, range->low) < range->low)
+    while (range != NULL && !is_over(value, range->reach, span)) {
+        ranges_take(m, asking, range->left, value, span);
+        if (!is_over(value, range->low - 1, span))
             return;
-        if (faasi_number_against(value, range->high) <= range->high)
+        if (!is_over(value, range->high, span))
             postings_take(m, &range->postings, asking->number, asking->again);
         range = range->right;
     }
+}
+
+/* Numbers near each other, as those of an array often are, lie in the same ranges: what
+ * the one before has found need not be found again. Unless what is found must be looked
+ * at value by value. */
+static void range_take(struct faasi_matcher *m, const struct asking *asking,
+                       struct faasi_value *value)
+{
+    const uint32_t field = m->values[asking->number].field;
+    struct faasi_span *span = &m->spans[field % FAASI_SPANS];
+
+    if (span->field == field + 1 && value->number - value->slack >= span->low &&
+        value->number + value->slack <= span->high)
+        return;
+    span->field = field + 1;
+    span->low = INT64_MIN;
+    span->high = INT64_MAX;
+    m->verified = false;
+    ranges_take(m, asking,
+                atomic_load_explicit(&asking->field->ranges, memory_order_acquire), value,
+                span);
+    if (m->verified)
+        span->field = 0;
 }
 
 static void number_take(struct faasi_matcher *m, const struct asking *asking,
                         struct faasi_value *value)
 {
     if (asks(asking, FAASI_ACCESS_NUMBER)) {
-        if (value->rough)
+        while (value->slack != 0)
             faasi_number_refine(value);
         key_take(m, asking, FAASI_ACCESS_NUMBER, &value->number, sizeof value->number);
     }
     if (asks(asking, FAASI_ACCESS_RANGE))
-        ranges_take(m, asking,
-                    atomic_load_explicit(&asking->field->ranges, memory_order_acquire),
-                    value);
+        range_take(m, asking, value);
 }
 
 static void value_take(struct faasi_matcher *m, uint32_t number)
 {
-    const struct faasi_field *field = m->found[number].field;
+    const struct faasi_field *field = field_of(m, number);
     const struct asking asking = {
         .field = field,
         .number = number,

@@ -10,12 +10,15 @@
 /* More values than this are found through a hash table. */
 #define FAASI_VALUES_LINEAR 24
 
-/* A value of the event, and where it belongs. */
-struct faasi_found {
-    struct faasi_value value;
-    const struct faasi_field *field;
-    uint32_t next; /* value of the same field plus one, if there is a table */
-    bool read;     /* `value` is filled in */
+/* Fields whose last number is remembered, by number modulo this. */
+#define FAASI_SPANS 4
+
+/* What a number of a field has found in its ranges: any other one from `low` to `high`
+ * finds the same. */
+struct faasi_span {
+    uint32_t field; /* by number, plus one; 0: nothing is remembered */
+    int64_t low;
+    int64_t high;
 };
 
 struct faasi_matcher {
@@ -27,18 +30,22 @@ struct faasi_matcher {
     size_t capacity;
     size_t count;
     struct faasi_scratch scratch;
-    struct faasi_found *found;
+    struct faasi_value *read; /* the values, as far as somebody asked for them */
+    bool *is_read;
     const struct faasi_json_value *values;
     const struct faasi_json_place *places;
     uint32_t value_count;
     uint32_t place_count;
     uint64_t repeated; /* bits of fields that have several values, by number modulo 64 */
     uint32_t *heads;   /* the table from fields to their first value plus one */
+    uint32_t *nexts;   /* by value: the next one of its field plus one; with the table */
     uint32_t head_mask;
     uintptr_t *seen; /* what must not be looked at twice */
     uint32_t seen_mask;
     uint32_t seen_count;
     faas_status status; /* the first failure */
+    bool verified;      /* a posting was found that had to be looked at */
+    struct faasi_span spans[FAASI_SPANS];
 };
 
 /* Opens a read section and looks at what the set is now; faasi_read_leave() ends it. */
