@@ -4,6 +4,9 @@
 #include "naive_match.h"
 #include "support.h"
 
+#include "core/json.h"
+#include "core/pattern.h"
+
 #include <faas/rules.h>
 
 struct row {
@@ -650,6 +653,62 @@ START_TEST(folding_keeps_what_has_no_case)
 }
 END_TEST
 
+/* How far the bounds are from the number, in doubles: around what a rough reading of it
+ * may be off. */
+static const int64_t distances[] = {0,  1,          7,          8,           9,
+                                    17, 4000000000, 9999999999, 10000000001, 30000000000};
+
+static int side_of(int64_t number, int64_t bound)
+{
+    return (number > bound) - (number < bound);
+}
+
+START_TEST(a_number_read_roughly_compares_as_the_exact_one)
+{
+    uint64_t state = 5;
+
+    for (int round = 0; round < 40000; round++) {
+        char text[64];
+        int64_t exact;
+        uint64_t a, b;
+
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        a = state >> 20;
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        b = state >> 20;
+        switch (round % 4) {
+        case 0:
+            snprintf(text, sizeof text, "%s%u.%0*llu", b % 2 == 0 ? "-" : "",
+                     (unsigned)(a % 1000), (int)(b % 17) + 1,
+                     (unsigned long long)(a / 7));
+            break;
+        case 1:
+            snprintf(text, sizeof text, "%llu.%llu", (unsigned long long)(a % 1000000000),
+                     (unsigned long long)(b >> b % 40));
+            break;
+        case 2:
+            snprintf(text, sizeof text, "-%u.%ue%d", (unsigned)(a % 99999),
+                     (unsigned)(b % 9999999), (int)(b % 40) - 20);
+            break;
+        default:
+            snprintf(text, sizeof text, "0.0%llu", (unsigned long long)(a >> b % 30));
+            break;
+        }
+        exact = faasi_number_key(faasi_json_number(text, strlen(text)));
+        for (size_t i = 0; i < 2 * FAASI_COUNT(distances); i++) {
+            int64_t far = distances[i / 2] * (i % 2 == 0 ? 1 : -1), bound = exact + far;
+            struct faasi_value value = {
+                .kind = FAASI_VALUE_NUMBER, .size = strlen(text), .text = text};
+
+            faasi_number_read(&value);
+            ck_assert_msg(side_of(faasi_number_against(&value, bound), bound) ==
+                              side_of(exact, bound),
+                          "%s and a bound %lld doubles from it", text, (long long)far);
+        }
+    }
+}
+END_TEST
+
 SUITE_MAIN("pattern", alternatives_are_ored_and_fields_are_anded,
            keys_compare_unescaped_and_by_case, a_key_with_a_dot_is_one_step,
            arrays_add_no_step, empty_containers_give_no_value,
@@ -657,15 +716,15 @@ SUITE_MAIN("pattern", alternatives_are_ored_and_fields_are_anded,
            the_last_leaf_of_a_path_wins_and_objects_merge,
            strings_compare_byte_for_byte_after_unescaping, literals_are_no_strings,
            a_string_like_an_address_is_a_string, equal_doubles_are_equal_numbers,
-           minus_zero_is_zero_in_ranges, numbers_have_no_limit_of_range,
-           exactly_is_a_string, a_prefix_starts_a_string, a_suffix_ends_a_string,
-           case_is_folded_by_simple_folding_both_ways, a_wildcard_fits_the_whole_string,
-           numeric_compares_json_numbers, anything_but_wants_another_value,
-           exists_looks_at_leaves, absence_is_judged_over_the_whole_path,
-           cidr_holds_addresses_of_its_family, all_of_asks_one_value_for_everything,
-           contains_finds_a_piece, one_branch_of_or_must_match,
-           or_is_read_in_the_order_of_the_text, or_may_be_an_ordinary_name,
-           fields_of_one_array_come_from_one_element,
+           a_number_read_roughly_compares_as_the_exact_one, minus_zero_is_zero_in_ranges,
+           numbers_have_no_limit_of_range, exactly_is_a_string, a_prefix_starts_a_string,
+           a_suffix_ends_a_string, case_is_folded_by_simple_folding_both_ways,
+           a_wildcard_fits_the_whole_string, numeric_compares_json_numbers,
+           anything_but_wants_another_value, exists_looks_at_leaves,
+           absence_is_judged_over_the_whole_path, cidr_holds_addresses_of_its_family,
+           all_of_asks_one_value_for_everything, contains_finds_a_piece,
+           one_branch_of_or_must_match, or_is_read_in_the_order_of_the_text,
+           or_may_be_an_ordinary_name, fields_of_one_array_come_from_one_element,
            anything_but_must_agree_and_exists_false_need_not, what_is_not_json_is_refused,
            a_pattern_is_an_object_of_leaves, an_operator_object_has_one_known_key,
            string_operators_want_strings, wildcards_have_two_escapes_and_single_stars,
