@@ -369,7 +369,8 @@ ROWS(all_of_asks_one_value_for_everything,
     {"{\"a\":[{\"all-of\":[{\"anything-but\":1},{\"anything-but\":2}]}]}", "{\"a\":1}", false},
     {"{\"a\":[{\"all-of\":[{\"anything-but\":1},{\"anything-but\":2}]}]}", "{\"a\":3}", true},
     {"{\"a\":[{\"all-of\":[{\"numeric\":[\">\",1]},{\"numeric\":[\"!=\",5]}]}]}", "{\"a\":5}", false},
-    {"{\"a\":[{\"all-of\":[{\"numeric\":[\">\",1]},{\"numeric\":[\"!=\",5]}]}]}", "{\"a\":6}", true})
+    {"{\"a\":[{\"all-of\":[{\"numeric\":[\">\",1]},{\"numeric\":[\"!=\",5]}]}]}", "{\"a\":6}", true},
+    {"{\"a\":[{\"all-of\":[{\"numeric\":[\">\",1]},{\"numeric\":[\"!=\",5]}]}]}", "{\"a\":[5,5,6]}", true})
 
 ROWS(contains_finds_a_piece,
     {"{\"a\":[{\"contains\":\"err\"}]}", "{\"a\":\"an error\"}", true},
