@@ -30,6 +30,22 @@ def check(what, got, wanted):
     return 1
 
 
+def many_lines(pattern):
+    """Lines beyond every buffer, of all kinds, through a pipe."""
+    hit = json.dumps(EVENTS[0])
+    long = json.dumps({**EVENTS[0], "more": "x" * 600000})
+    lines = [hit, "{}", "", "{\"type\":", hit + "\r", long] * 200
+    code, out, err = run("match", "--pattern", pattern, "--events", "-",
+                         stdin="\n".join(lines) + "\n" + hit)
+    expected = [hit, hit, long] * 200 + [hit]
+    told = err.splitlines()
+    wrong = check("many lines", (code, out.splitlines() == expected, len(told)),
+                  (2, True, 400))
+    wrong += check("the numbers of wrong lines",
+                   [line.split(":")[1] for line in told[-2:]], ["1197", "1198"])
+    return wrong
+
+
 def main():
     if not os.path.exists(COMMAND):
         print("skipped: the command was not built; it needs zlib")
@@ -56,6 +72,7 @@ def main():
                        (0, EVENTS[:1]))
         code, out, _ = run("match", "--pattern", pattern, "--events", events, "--count")
         wrong += check("match --count", (code, out.strip()), (0, "1"))
+        wrong += many_lines(pattern)
         code, out, _ = run("explain", "--pattern", pattern, "--events", events)
         said = out.splitlines()
         wrong += check("explain says a line per event", len(said), 3)

@@ -612,6 +612,87 @@ START_TEST(explain_refuses_what_matching_refuses)
 }
 END_TEST
 
+/* What a batch told of each event. */
+struct told {
+    faas_ruleset *set;
+    size_t events;
+    size_t counts[40];
+    faas_status statuses[40];
+    size_t deletes_at;
+};
+
+static void batch_take(size_t event, faas_status status, const faas_match *matches,
+                       size_t count, void *user)
+{
+    struct told *told = user;
+
+    ck_assert_uint_eq(event, told->events++);
+    told->counts[event] = count;
+    told->statuses[event] = status;
+    if (status != FAAS_OK)
+        ck_assert_ptr_nonnull(strstr(faas_error_text(), "event"));
+    else if (count > 0)
+        ck_assert_str_eq(matches[0].name, "r");
+    if (event == told->deletes_at)
+        ck_assert_ok(faas_ruleset_delete(told->set, "r"));
+}
+
+START_TEST(a_batch_tells_of_each_event_in_order)
+{
+    static const char *const texts[] = {"{\"a\":1}", "{\"a\":2}", "{\"a\":", "",
+                                        "{\"b\":[]}"};
+    struct told told = {.deletes_at = SIZE_MAX};
+    faas_ruleset *set = set_open(NULL);
+    faas_bytes events[40];
+    faas_match out;
+
+    told.set = set;
+    for (size_t i = 0; i < 40; i++)
+        events[i] = faas_str(texts[i % FAASI_COUNT(texts)]);
+    ck_assert_ok(faas_ruleset_put(set, "r", faas_str("{\"a\":[1]}"), NULL));
+    for (uint32_t trusted = 0; trusted < 2; trusted++) {
+        told.events = 0;
+        ck_assert_ok(faas_ruleset_match_batch(set, events, 40,
+                                              trusted != 0 ? FAAS_EVENT_TRUSTED : 0, &out,
+                                              1, batch_take, &told));
+        ck_assert_uint_eq(told.events, 40);
+        for (size_t i = 0; i < 40; i++) {
+            const size_t text = i % FAASI_COUNT(texts);
+
+            ck_assert_uint_eq(told.counts[i], text == 0);
+            if (trusted == 0)
+                ck_assert_int_eq(told.statuses[i],
+                                 text == 2 || text == 3 ? FAAS_ESYNTAX : FAAS_OK);
+        }
+    }
+    told.events = 0;
+    ck_assert_ok(faas_ruleset_match_batch(set, events, 0, 0, &out, 1, batch_take, &told));
+    ck_assert_int_eq(
+        faas_ruleset_match_batch(set, events, 40, 0x80, &out, 1, batch_take, &told),
+        FAAS_EINVAL);
+    ck_assert_uint_eq(told.events, 0);
+    faas_ruleset_close(set);
+}
+END_TEST
+
+START_TEST(what_a_batch_calls_may_edit_the_set)
+{
+    struct told told = {.deletes_at = 5};
+    faas_bytes events[40];
+    faas_match out;
+
+    told.set = set_open(NULL);
+    for (size_t i = 0; i < 40; i++)
+        events[i] = faas_str("{\"a\":1}");
+    ck_assert_ok(faas_ruleset_put(told.set, "r", faas_str("{\"a\":[1]}"), NULL));
+    ck_assert_ok(faas_ruleset_match_batch(told.set, events, 40, FAAS_EVENT_TRUSTED, &out,
+                                          1, batch_take, &told));
+    for (size_t i = 0; i < 40; i++)
+        ck_assert_uint_eq(told.counts[i], i <= 5);
+    faas_ruleset_close(told.set);
+}
+END_TEST
+
 SUITE_MAIN("ruleset", put_replaces_and_delete_removes,
            a_refused_pattern_leaves_the_rule_as_it_was,
            a_match_counts_beyond_its_capacity,
@@ -625,4 +706,5 @@ SUITE_MAIN("ruleset", put_replaces_and_delete_removes,
            entangled_arrays_are_answered_or_refused, trusted_events_may_be_left_early,
            many_ranges_find_what_holds_a_number, explain_names_the_first_leaf_that_fails,
            explain_follows_the_branch_that_gets_furthest,
-           explain_refuses_what_matching_refuses)
+           explain_refuses_what_matching_refuses, a_batch_tells_of_each_event_in_order,
+           what_a_batch_calls_may_edit_the_set)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static bool complain(const char *path)
 {
@@ -41,9 +42,76 @@ bool cli_lines_next(struct cli_lines *lines, faas_bytes *line)
     return true;
 }
 
+static faas_bytes line_of(const char *at, size_t size)
+{
+    return faas_bytes_of(at, size > 0 && at[size - 1] == '\r' ? size - 1 : size);
+}
+
+/* Makes room behind what was not yet given, and reads. */
+static bool lines_fill(struct cli_lines *lines)
+{
+    ssize_t got;
+
+    if (lines->begin > 0) {
+        memmove(lines->line, lines->line + lines->begin, lines->end - lines->begin);
+        lines->end -= lines->begin;
+        lines->begin = 0;
+    }
+    if (lines->end == lines->room) {
+        const size_t room = lines->room == 0 ? (size_t)1 << 18 : lines->room * 2;
+        char *more = realloc(lines->line, room);
+
+        if (more == NULL)
+            return false;
+        lines->line = more;
+        lines->room = room;
+    }
+    do {
+        got =
+            read(fileno(lines->file), lines->line + lines->end, lines->room - lines->end);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return false;
+    lines->end += (size_t)got;
+    lines->over = got == 0;
+    return true;
+}
+
+size_t cli_lines_many(struct cli_lines *lines, faas_bytes *many, size_t most)
+{
+    size_t count = 0;
+
+    for (;;) {
+        while (count < most && lines->begin < lines->end) {
+            const char *at = lines->line + lines->begin;
+            const char *end = memchr(at, '\n', lines->end - lines->begin);
+
+            if (end == NULL)
+                break;
+            many[count++] = line_of(at, (size_t)(end - at));
+            lines->begin += (size_t)(end - at) + 1;
+        }
+        if (count > 0 || lines->over)
+            break;
+        if (!lines_fill(lines)) {
+            (void)complain(lines->name);
+            lines->failed = true;
+            lines->over = true;
+            return 0;
+        }
+    }
+    if (count == 0 && lines->begin < lines->end) {
+        many[count++] = line_of(lines->line + lines->begin, lines->end - lines->begin);
+        lines->begin = lines->end;
+    }
+    lines->number += count;
+    return count;
+}
+
 bool cli_lines_close(struct cli_lines *lines)
 {
-    const bool read = ferror(lines->file) == 0 || complain(lines->name);
+    const bool read =
+        !lines->failed && (ferror(lines->file) == 0 || complain(lines->name));
 
     if (lines->file != stdin)
         (void)fclose(lines->file);

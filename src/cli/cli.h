@@ -22,13 +22,17 @@ cli_command cli_match;
 cli_command cli_explain;
 cli_command cli_replay;
 
-/* Lines of any length, one at a time. */
+/* Lines of any length, one at a time or many. */
 struct cli_lines {
     FILE *file;
     const char *name;
     char *line;
     size_t room;
-    size_t number; /* of the line, from 1 */
+    size_t number; /* of the line, or the last of many, from 1 */
+    size_t begin;  /* of many: what was read and not yet given lies from here ... */
+    size_t end;    /* ... to here in `line` */
+    bool over;     /* likewise: the file has ended, or cannot be read */
+    bool failed;
 };
 
 /* Opens a file; "-" is standard input. False, with a message, if it cannot be read. */
@@ -36,6 +40,11 @@ bool cli_lines_open(struct cli_lines *lines, const char *path);
 
 /* Reads the next line, without its end (LF or CRLF). False at the end of the file. */
 bool cli_lines_next(struct cli_lines *lines, faas_bytes *line);
+
+/* Reads as many lines as have come, at least one and at most `most`, which stand until the
+ * next call. Returns how many; 0 at the end of the file. Not for a file of which single
+ * lines were read. */
+size_t cli_lines_many(struct cli_lines *lines, faas_bytes *many, size_t most);
 
 /* Closes the file. False, with a message, if reading failed before its end. */
 bool cli_lines_close(struct cli_lines *lines);

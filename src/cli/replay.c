@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-
 enum { LIST_MAX = 32 };
 
 static const char USAGE[] =

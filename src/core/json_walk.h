@@ -763,8 +763,10 @@ INLINE enum faasi_json_walked walk_run(struct faasi_json_walk *walk, bool strict
             step = object_walk(&w, strict);
     }
     walk->value_count = (uint32_t)(w.value - walk->values);
-    if (step == STEP_DONE)
+    if (step == STEP_DONE) {
+        walk->at = (uint32_t)w.cursor.base;
         return FAASI_JSON_DONE;
+    }
     if (step == STEP_BROKEN)
         return FAASI_JSON_BROKEN;
     walk->depth = (uint32_t)walk_depth(&w);

@@ -96,7 +96,9 @@ void faasi_conds_copy(struct faasi_cond *to, const struct faasi_cond *conds,
 
 static bool bytes_are(const char *text, const struct faasi_cond *cond)
 {
-    return cond->size == 0 || memcmp(text, cond->text, cond->size) == 0;
+    /* Most differ in their first byte. */
+    return cond->size == 0 ||
+           (*text == *cond->text && memcmp(text, cond->text, cond->size) == 0);
 }
 
 /* Folds `text` point by point and compares it with the start of folded bytes.
@@ -383,6 +385,33 @@ void faasi_number_read(struct faasi_value *value)
     faasi_number_refine(value);
 }
 
+/* What anything-but excludes: mostly strings, from a string. */
+static bool none_holds(const struct faasi_cond *conds, uint32_t count,
+                       struct faasi_value *value)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct faasi_cond *cond = &conds[i];
+
+        switch ((enum faasi_cond_kind)cond->kind) {
+        case FAASI_COND_STRING:
+            if (value->kind == FAASI_VALUE_STRING && value->size == cond->size &&
+                bytes_are(value->text, cond))
+                return false;
+            break;
+        case FAASI_COND_PREFIX:
+            if (value->kind == FAASI_VALUE_STRING && value->size >= cond->size &&
+                bytes_are(value->text, cond))
+                return false;
+            break;
+        default:
+            if (faasi_cond_holds(cond, value))
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
 bool faasi_cond_holds(const struct faasi_cond *cond, struct faasi_value *value)
 {
     switch ((enum faasi_cond_kind)cond->kind) {
@@ -399,10 +428,7 @@ bool faasi_cond_holds(const struct faasi_cond *cond, struct faasi_value *value)
         return value->kind == FAASI_VALUE_NUMBER &&
                faasi_number_against(value, cond->low) != cond->low;
     case FAASI_COND_NOT:
-        for (uint32_t i = 0; i < cond->size; i++)
-            if (faasi_cond_holds(&cond->list[i], value))
-                return false;
-        return true;
+        return none_holds(cond->list, cond->size, value);
     case FAASI_COND_ALL:
         for (uint32_t i = 0; i < cond->size; i++)
             if (!faasi_cond_holds(&cond->list[i], value))

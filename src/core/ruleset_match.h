@@ -30,8 +30,7 @@ struct faasi_matcher {
     size_t capacity;
     size_t count;
     struct faasi_scratch scratch;
-    struct faasi_value *read; /* the values, as far as somebody asked for them */
-    bool *is_read;
+    struct faasi_value *read; /* the values; `text` is NULL until somebody asks */
     const struct faasi_json_value *values;
     const struct faasi_json_place *places;
     uint32_t value_count;
@@ -44,6 +43,7 @@ struct faasi_matcher {
     uint32_t seen_mask;
     uint32_t seen_count;
     faas_status status; /* the first failure */
+    uint32_t reach;     /* how far the walk went */
     bool verified;      /* a posting was found that had to be looked at */
     struct faasi_span spans[FAASI_SPANS];
 };
