@@ -699,6 +699,7 @@ static void matcher_init(struct faasi_matcher *m, faas_ruleset *set, char *stack
     m->scratch.at = stack;
     m->scratch.end = stack + stack_size;
     m->scratch.block = NULL;
+    m->scratch.status = FAAS_OK;
     m->value_count = 0;
     m->place_count = 0;
     m->repeated = 0;
@@ -707,6 +708,7 @@ static void matcher_init(struct faasi_matcher *m, faas_ruleset *set, char *stack
     m->seen_count = 0;
     m->status = FAAS_OK;
     m->reach = 0;
+    m->verified = false;
     for (size_t i = 0; i < FAASI_SPANS; i++)
         m->spans[i].field = 0;
 }
