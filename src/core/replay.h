@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* replay.h - a trace as a line of events, for the runs and the bounds of replay.c.
+/* replay.h - a trace as a line of events, for the runs of replay.c and the bounds of
+ * replay_bound.c.
  *
  * Layer: 2 parts. Includes policy.h and the public replay.h.
  * Locks: none. A replay does not change once it is open. */
@@ -36,5 +37,8 @@ struct faas_replay {
 faas_status faasi_replay_run(const faas_replay *replay, struct faasi_policy *policy,
                              const faas_replay_options *options,
                              faas_replay_result *result);
+
+/* Gives a caller as much of a result as it knows of: both begin with their `size`. */
+void faasi_replay_copy_out(void *out, const void *result, size_t size);
 
 #endif /* FAASI_REPLAY_H */
