@@ -17,7 +17,7 @@ LAYERS = [
     "base status mem clock sync atomics grace",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy replay",
+    "pattern transform timer policy admission replay",
     # 2: parts of a runtime
     "function context registry alias routes code gate keepalive instance ruleset",
     # 3: the path of an invocation

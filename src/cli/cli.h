@@ -21,6 +21,7 @@ typedef int cli_command(int argc, char **argv);
 cli_command cli_match;
 cli_command cli_explain;
 cli_command cli_replay;
+cli_command cli_replay_overload; /* with --overload among its arguments */
 
 /* Lines of any length, one at a time or many. */
 struct cli_lines {

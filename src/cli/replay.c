@@ -13,6 +13,7 @@ enum { LIST_MAX = 32 };
 
 static const char USAGE[] =
     "usage: faas replay [options] TRACE\n"
+    "       faas replay --overload [options]\n"
     "\n"
     "TRACE is a log of calls, CSV with the columns time_ms, function, duration_ms,\n"
     "memory_mb, init_ms; or X for the tables X_functions.csv and X_arrivals.bin. Both\n"
@@ -330,6 +331,9 @@ int cli_replay(int argc, char **argv)
     struct trace trace;
     bool done;
 
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--overload") == 0)
+            return cli_replay_overload(argc, argv);
     if (!request_read(&request, argc, argv))
         return 2;
     if (request.help) {
