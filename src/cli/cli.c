@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+#include <faas/clock.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +180,22 @@ bool cli_stream_options(struct cli_stream *stream, int argc, char **argv, bool m
         return false;
     }
     return true;
+}
+
+void cli_progress(size_t step, size_t count, const char *what, const char *where)
+{
+    static uint64_t began;
+
+    if (isatty(STDERR_FILENO) == 0)
+        return;
+    if (step == 0) {
+        (void)fputs("\r\033[K", stderr);
+        return;
+    }
+    if (step == 1)
+        began = faas_clock_now(NULL);
+    fprintf(stderr, "\r\033[K%zu of %zu, %.0f s: %s at %s ...", step, count,
+            (double)(faas_clock_now(NULL) - began) / 1e9, what, where);
 }
 
 int cli_finish(int code)

@@ -77,6 +77,11 @@ struct cli_stream {
 /* Reads the command line. False, with a message, if it is wrong. */
 bool cli_stream_options(struct cli_stream *stream, int argc, char **argv, bool may_count);
 
+/* Where a person is looking, says on the last line of standard error which of several
+ * long runs is on: the `step`th of `count`, what it is, and how long those before it took.
+ * Step 0 wipes the line. */
+void cli_progress(size_t step, size_t count, const char *what, const char *where);
+
 /* Flushes standard output. Returns `code`, or CLI_ERROR, with a message, if something
  * could not be written. */
 int cli_finish(int code);

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
 enum { LIST_MAX = 32 };
 
 static const char USAGE[] =
@@ -221,30 +219,30 @@ static void head_print(FILE *out, bool tsv)
 }
 
 struct tables {
-    FILE *text, *tsv; /* either may be NULL */
+    FILE *text, *tsv;   /* either may be NULL */
+    size_t step, steps; /* runs so far, the one that is on included, and all */
 };
 
 static void tables_row(const struct tables *tables, const struct row *row)
 {
+    cli_progress(0, 0, NULL, NULL);
     if (tables->text != NULL)
         row_print(tables->text, row, false);
     if (tables->tsv != NULL)
         row_print(tables->tsv, row, true);
 }
 
-/* Says what is being done, where a person is looking. */
-static void progress(const char *policy, double budget)
+/* Runs come in order; each says that it is on, and wipes that. */
+static void progress(struct tables *tables, const char *what, double budget)
 {
-    if (isatty(STDERR_FILENO) == 0)
-        return;
-    if (policy == NULL)
-        fprintf(stderr, "\r\033[K");
-    else
-        fprintf(stderr, "\r\033[K%s at %g GB ...", policy, budget);
+    char where[32];
+
+    (void)snprintf(where, sizeof where, "%g GB", budget);
+    cli_progress(++tables->step, tables->steps, what, where);
 }
 
 static bool policy_replay(const struct request *request, const faas_replay *replay,
-                          const struct tables *tables, const char *policy, double budget)
+                          struct tables *tables, const char *policy, double budget)
 {
     faas_replay_options options = FAAS_REPLAY_OPTIONS_INIT;
     faas_replay_result result = {.size = sizeof result};
@@ -254,10 +252,9 @@ static bool policy_replay(const struct request *request, const faas_replay *repl
     options.idle_ns = (uint64_t)(request->ttl * 1e9);
     options.seed = request->seed;
     options.objective = request->objective;
-    progress(policy, budget);
+    progress(tables, policy, budget);
     if (faas_replay_run(replay, &options, &result) != FAAS_OK)
         return complain(policy, faas_error_text());
-    progress(NULL, 0);
     tables_row(tables,
                &(struct row){.policy = policy,
                              .budget = budget,
@@ -273,7 +270,7 @@ static bool policy_replay(const struct request *request, const faas_replay *repl
 
 /* Two rows: what the objective names is bounded, the rest is not known. */
 static bool bounds_replay(const struct request *request, const faas_replay *replay,
-                          const struct tables *tables, double calls, double budget)
+                          struct tables *tables, double calls, double budget)
 {
     faas_replay_bound bound = {.size = sizeof bound};
     bool count = request->objective == FAAS_REPLAY_COUNT;
@@ -285,11 +282,10 @@ static bool bounds_replay(const struct request *request, const faas_replay *repl
                       .over = -1,
                       .event_ns = -1};
 
-    progress("bounds", budget);
+    progress(tables, "bounds", budget);
     if (faas_replay_limits(replay, request->objective, (uint64_t)(budget * 0x1p30),
                            &bound) != FAAS_OK)
         return complain("bounds", faas_error_text());
-    progress(NULL, 0);
     row.cold_starts = (double)bound.cold_starts;
     row.init = count ? -1 : bound.feasible;
     tables_row(tables, &row);
@@ -301,13 +297,14 @@ static bool bounds_replay(const struct request *request, const faas_replay *repl
 }
 
 static bool replay_all(const struct request *request, const struct trace *trace,
-                       const struct tables *tables)
+                       struct tables *tables)
 {
     faas_replay *replay;
     bool done = true;
 
     if (faas_replay_open(&trace->trace, NULL, &replay) != FAAS_OK)
         return complain(request->path, faas_error_text());
+    tables->steps = request->budget_count * (request->policy_count + request->bounds);
     if (tables->text != NULL)
         head_print(tables->text, false);
     if (tables->tsv != NULL)

@@ -6,12 +6,10 @@
 #include <faas/overload.h>
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { SEEDS_MAX = 99, LIMITERS_MAX = 32 };
+enum { SEEDS_MAX = 99 };
 
 static const char USAGE[] =
     "usage: faas replay --overload [options]\n"
@@ -255,19 +253,19 @@ static void cell_print(FILE *text, FILE *tsv, const char *row, const char *colum
                 cell->calls, cell->in_flight);
 }
 
-/* Says what is being done, where a person is looking. */
-static void progress(const char *row, const char *column)
+static size_t rows_count(const char *rows)
 {
-    if (isatty(STDERR_FILENO) == 0)
-        return;
-    if (row == NULL)
-        fprintf(stderr, "\r\033[K");
-    else
-        fprintf(stderr, "\r\033[K%s at %s ...", row, column);
+    size_t count = 0;
+
+    for (size_t i = 0; i < LIMITERS; i++)
+        count += row_wanted(rows, limiters[i].name);
+    return count;
 }
 
 static bool table_run(const struct request *request, FILE *text, FILE *tsv)
 {
+    size_t step = 0, steps = rows_count(request->rows) * LOADS;
+
     head_print(text, tsv);
     for (size_t i = 0; i < LIMITERS; i++) {
         struct cell cells[LOADS];
@@ -275,11 +273,11 @@ static bool table_run(const struct request *request, FILE *text, FILE *tsv)
         if (!row_wanted(request->rows, limiters[i].name))
             continue;
         for (size_t j = 0; j < LOADS; j++) {
-            progress(limiters[i].name, loads[j].name);
+            cli_progress(++step, steps, limiters[i].name, loads[j].name);
             if (!cell_run(&limiters[i].limiter, &loads[j], request->seeds, &cells[j]))
                 return false;
         }
-        progress(NULL, NULL);
+        cli_progress(0, 0, NULL, NULL);
         if (text != NULL)
             fprintf(text, "%-18s", limiters[i].name);
         for (size_t j = 0; j < LOADS; j++)
