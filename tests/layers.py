@@ -21,7 +21,7 @@ LAYERS = [
     # 2: parts of a runtime
     "function context registry alias routes code gate keepalive instance ruleset",
     # 3: the path of an invocation
-    "state invoke functions symbol bus",
+    "state report invoke functions symbol bus",
     # 4: the whole
     "describe runtime",
 ]

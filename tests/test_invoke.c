@@ -1007,6 +1007,60 @@ START_TEST(the_longest_name_fits_the_report_line)
 }
 END_TEST
 
+START_TEST(the_log_has_what_a_replay_needs_of_each_call)
+{
+    struct lines lines = {.size = 0}, reports = {.size = 0};
+    struct play play = {1500000, 0, NULL, NULL};
+    char want[1024];
+    double held;
+    faas_function_stats stats = {.size = sizeof stats};
+    faas_fn fn;
+
+    OPEN(.log = takes_line, .log_user = &lines, .report = takes_line,
+         .report_user = &reports);
+    ck_assert_uint_eq(lines.count, 1); // the columns
+    fn = function_of(FAAS_FUNCTION(.name = "a \"b\",\nc", .handler = plays, .user = &play,
+                                   .init = takes_init, .instance_bytes = 3 << 20));
+    ck_assert_uint_eq(START_NS, 1000 * SEC);
+    ck_assert_ok(faas_invoke(w.rt, fn, faas_str(NULL), 0, NULL));
+    play.code = 9; // one that fails is a call like another
+    ck_assert_status(faas_invoke(w.rt, fn, faas_str(NULL), 0, NULL), FAAS_EHANDLER);
+    ck_assert_status(
+        faas_invoke_with(w.rt, fn, faas_str(NULL), FAAS_CALL(.deadline_ns = 1), NULL),
+        FAAS_EEXPIRED); // one that did not run is none
+    ck_assert_ok(faas_function_stats_get(w.rt, fn, &stats, NULL));
+    held = (double)stats.instance_bytes / 0x1p20;
+    ck_assert_double_ge(held, 3);
+    /* It arrived before the 5 ms of its cold start. */
+    snprintf(want, sizeof want,
+             "time_ms,function,duration_ms,memory_mb,init_ms\n"
+             "1000000.000000,\"a \"\"b\"\", c\",1.500000,%.6f,5.000000\n"
+             "1000006.500000,\"a \"\"b\"\", c\",1.500000,%.6f,\n",
+             held, held);
+    ck_assert_str_eq(lines.text, want);
+    ck_assert_uint_eq(lines.count, 3);
+    ck_assert_uint_eq(reports.count, 2);
+    CLOSE();
+}
+END_TEST
+
+START_TEST(the_longest_name_fits_the_log)
+{
+    struct lines lines = {.size = 0};
+    char name[256];
+    faas_fn fn;
+
+    memset(name, '"', 255); // doubled each
+    name[255] = '\0';
+    OPEN(.log = takes_line, .log_user = &lines);
+    fn = function_of(FAAS_FUNCTION(.name = name, .handler = answers));
+    ck_assert_ok(call(fn));
+    ck_assert_uint_eq(lines.count, 2);
+    ck_assert_uint_eq(strspn(strchr(lines.text, '"'), "\""), 512);
+    CLOSE();
+}
+END_TEST
+
 /* ---- the heap ---- */
 
 /* Wants `count` pieces of `size` bytes, which must be zero, apart and aligned, and
@@ -1375,7 +1429,8 @@ SUITE_MAIN(
     a_dry_run_that_is_refused_says_when_to_come_back, no_two_invocations_have_the_same_id,
     a_seed_makes_ids_repeatable, an_id_is_written_as_a_uuid_is,
     the_meter_tells_what_the_call_took, a_report_line_is_written_for_every_call_that_ran,
-    the_longest_name_fits_the_report_line, every_call_starts_with_zeroed_memory,
+    the_longest_name_fits_the_report_line, the_log_has_what_a_replay_needs_of_each_call,
+    the_longest_name_fits_the_log, every_call_starts_with_zeroed_memory,
     past_its_limit_the_heap_gives_nothing_and_the_runtime_goes_on,
     the_default_limit_is_the_configured_memory,
     a_reply_past_the_limit_fails_and_leaves_the_one_before,

@@ -20,11 +20,11 @@ static faas_trace_function functions[] = {
 
 static faas_replay *open_calls(const faas_trace_call *calls, size_t count)
 {
-    faas_trace trace = {.size = sizeof trace,
-                        .functions = functions,
-                        .calls = calls,
-                        .function_count = FAASI_COUNT(functions),
-                        .call_count = count};
+    faas_replay_trace trace = {.size = sizeof trace,
+                               .functions = functions,
+                               .calls = calls,
+                               .function_count = FAASI_COUNT(functions),
+                               .call_count = count};
     faas_replay *replay;
 
     ck_assert_ok(faas_replay_open(&trace, NULL, &replay));
@@ -248,11 +248,11 @@ END_TEST
 START_TEST(wrong_traces_are_refused)
 {
     faas_trace_call calls[2] = {{.at_ns = 5}, {.at_ns = 5}};
-    faas_trace trace = {.size = sizeof trace,
-                        .functions = functions,
-                        .calls = calls,
-                        .function_count = FAASI_COUNT(functions),
-                        .call_count = 2};
+    faas_replay_trace trace = {.size = sizeof trace,
+                               .functions = functions,
+                               .calls = calls,
+                               .function_count = FAASI_COUNT(functions),
+                               .call_count = 2};
     faas_replay *replay;
 
     calls[1].at_ns = 4;
@@ -280,11 +280,11 @@ START_TEST(nothing_leaks_whichever_allocation_fails)
         for (unsigned fail_at = 1;; fail_at++) {
             struct faulty f = {.fail_at = fail_at};
             faas_allocator alloc = faulty_allocator(&f);
-            faas_trace trace = {.size = sizeof trace,
-                                .functions = functions,
-                                .calls = TURNS,
-                                .function_count = FAASI_COUNT(functions),
-                                .call_count = FAASI_COUNT(TURNS)};
+            faas_replay_trace trace = {.size = sizeof trace,
+                                       .functions = functions,
+                                       .calls = TURNS,
+                                       .function_count = FAASI_COUNT(functions),
+                                       .call_count = FAASI_COUNT(TURNS)};
             faas_replay_options options = FAAS_REPLAY_OPTIONS_INIT;
             faas_replay_result r = {.size = sizeof r};
             faas_replay_bound bound = {.size = sizeof bound};
@@ -389,6 +389,27 @@ START_TEST(a_log_is_read_and_sorted)
 }
 END_TEST
 
+START_TEST(names_in_quotes_may_have_commas)
+{
+    struct trace trace;
+
+    folder_make();
+    ck_assert(trace_read(&trace,
+                         log_write("\"time_ms\",function,duration_ms,memory_mb,init_ms\n"
+                                   "1,\"a,b\",1,1,1\n"
+                                   "2,\"say \"\"a\"\", twice\",1,1,1\n"
+                                   "3,\"a,b\",\"1\",1,\"1\"\r\n"
+                                   "4,\"\"\"\",1,1,\"\"\n"),
+                         TRACE_INIT_B));
+    ck_assert_uint_eq(trace.trace.function_count, 3);
+    ck_assert_uint_eq(trace.calls[0].function, trace.calls[2].function);
+    ck_assert_uint_eq(trace.functions[2].init_ns, 0);
+    trace_free(&trace);
+    file_remove("log.csv");
+    (void)rmdir(folder);
+}
+END_TEST
+
 START_TEST(bad_logs_are_refused_with_their_line)
 {
     static const char head[] = "time_ms,function,duration_ms,memory_mb,init_ms\n";
@@ -411,6 +432,10 @@ START_TEST(bad_logs_are_refused_with_their_line)
                {"1,a,x,1,1\n", "\"x\" is no number"},
                {"nan,a,1,1,1\n", "no number"},
                {"1,a\n", "duration_ms: \"\" is no number"},
+               {"1,\"a,1,1,1\n", ":2: a quote is not closed"},
+               {"1,\"a\"b,1,1,1\n", ":2: a quote is not closed"},
+               {"1,a,1,1,\"\n", ":2: a quote is not closed"},
+               {"1,\"\",1,1,1\n", "no name"},
                {"\n", "no name"}};
     for (size_t i = 0; i < FAASI_COUNT(bad); i++) {
         (void)snprintf(text, sizeof text, "%s%s", head, bad[i].line);
@@ -508,5 +533,5 @@ SUITE_MAIN("replay", a_replay_counts_what_happens,
            a_run_is_the_same_each_time, a_lying_policy_cannot_harm,
            wrong_options_are_refused, wrong_traces_are_refused,
            nothing_leaks_whichever_allocation_fails, a_log_is_read_and_sorted,
-           bad_logs_are_refused_with_their_line, tables_are_read_compressed_or_not,
-           bad_tables_are_refused)
+           names_in_quotes_may_have_commas, bad_logs_are_refused_with_their_line,
+           tables_are_read_compressed_or_not, bad_tables_are_refused)

@@ -35,13 +35,13 @@ typedef struct faas_trace_call {
 } faas_trace_call;
 
 /** Recorded traffic. */
-typedef struct faas_trace {
-    size_t size;                          /**< sizeof(faas_trace) */
+typedef struct faas_replay_trace {
+    size_t size;                          /**< sizeof(faas_replay_trace) */
     const faas_trace_function *functions; /**< borrowed until the replay is closed */
     const faas_trace_call *calls;         /**< borrowed for faas_replay_open() */
     size_t function_count;                /**< 1 to 16777216 */
     size_t call_count;                    /**< 1 to 2^31 - 1 */
-} faas_trace;
+} faas_replay_trace;
 
 /** A trace made ready to be replayed. */
 typedef struct faas_replay faas_replay;
@@ -110,7 +110,7 @@ typedef struct faas_replay_bound {
  * Cost:   32 bytes per call while it is open.
  * Since:  0.1
  */
-FAAS_API FAAS_NODISCARD faas_status faas_replay_open(const faas_trace *trace,
+FAAS_API FAAS_NODISCARD faas_status faas_replay_open(const faas_replay_trace *trace,
                                                      const faas_allocator *allocator,
                                                      faas_replay **replay);
 

@@ -57,6 +57,15 @@ typedef struct faas_runtime_options {
                                           the thread of the call, after it,
                                           concurrently */
     void *report_user;               /**< handed to `report` */
+    faas_write *log;                 /**< takes the log that `faas replay` reads: a line
+                                          of CSV per call that ran, with its arrival, its
+                                          function, how long it ran, what its instance
+                                          holds and, if it was made for it, how long that
+                                          took. Default: none, which costs nothing. The
+                                          first line, with the columns' names, comes
+                                          while the runtime opens; the others as
+                                          those of `report` */
+    void *log_user;                  /**< handed to `log` */
 } faas_runtime_options;
 
 /** Every field at its default. */

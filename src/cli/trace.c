@@ -84,6 +84,27 @@ static void csv_close(struct csv *csv)
     free(csv->line);
 }
 
+/* Takes the quotes off a field, in place: from it to `*end`, which is left at the comma
+ * behind it or at the end of the line. */
+static bool field_unquote(char *field, char **end)
+{
+    char *from = field + 1, *to = field;
+
+    for (; *from != '\0'; *to++ = *from++) {
+        if (*from != '"')
+            continue;
+        if (from[1] == '"')
+            from++;
+        else
+            break;
+    }
+    if (*from != '"' || (from[1] != ',' && from[1] != '\0'))
+        return false;
+    *end = from + 1;
+    *to = '\0'; // not at *end: the quotes took two places
+    return true;
+}
+
 /* Reads a line and cuts it at its commas; `*end` at the end of the file. */
 static bool csv_next(struct csv *csv, bool *end)
 {
@@ -106,12 +127,13 @@ static bool csv_next(struct csv *csv, bool *end)
     while (length > 0 && (at[length - 1] == '\n' || at[length - 1] == '\r'))
         at[--length] = '\0';
     while (at != NULL && csv->count < COLUMNS_MAX) {
-        char *comma = strchr(at, ',');
-
         csv->fields[csv->count++] = at;
-        if (comma != NULL)
-            *comma++ = '\0';
-        at = comma;
+        if (*at == '"' && !field_unquote(at, &at))
+            return fail(csv->trace, "%s:%zu: a quote is not closed where a field ends",
+                        csv->path, csv->number);
+        at = strchr(at, ',');
+        if (at != NULL)
+            *at++ = '\0';
     }
     return true;
 }

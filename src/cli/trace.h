@@ -7,14 +7,17 @@
  * then per arrival u16, the line of its function. Or a log of calls: a CSV with the
  * columns time_ms, function, duration_ms, memory_mb, init_ms, in any order and beside any
  * others, a line per call; memory_mb and init_ms may be empty where they are not known (a
- * warm call has no init), and the mean of what is known counts. 1 MB is 2^20 bytes. */
+ * warm call has no init), and the mean of what is known counts. That is the log that a
+ * runtime writes. 1 MB is 2^20 bytes.
+ *
+ * A field of a CSV may stand in quotes, doubled where they are part of it. */
 #ifndef CLI_TRACE_H
 #define CLI_TRACE_H
 
 #include <faas/replay.h>
 
 struct trace {
-    faas_trace trace; /* for faas_replay_open() */
+    faas_replay_trace trace; /* for faas_replay_open() */
     faas_trace_function *functions;
     faas_trace_call *calls;
     char error[256]; /* what is wrong, and where */

@@ -4,6 +4,7 @@
 
 #include "alias.h"
 #include "mem.h"
+#include "report.h"
 
 #include <stdio.h>
 
@@ -241,12 +242,6 @@ static bool cell_renew_heap(struct faasi_gate *gate, struct faasi_cell *cell)
     return true;
 }
 
-/* What Lambda bills: time rounded up to 1 ms, at least that. */
-static uint64_t billed_ms(uint64_t ns)
-{
-    return ns <= 1000000 ? 1 : (ns + 999999) / 1000000;
-}
-
 /* Counts a call that ran. The cell is ours, so nothing here is contended. */
 static void count(struct faasi_cell *cell, uint64_t run_ticks, uint64_t run_ns,
                   faas_status status)
@@ -257,7 +252,7 @@ static void count(struct faasi_cell *cell, uint64_t run_ticks, uint64_t run_ns,
 
     faasi_add(&c->calls, 1);
     faasi_add(&c->run_ticks, run_ticks);
-    faasi_add(&c->billed_kib_ms, kib * billed_ms(run_ns));
+    faasi_add(&c->billed_kib_ms, kib * faasi_billed_ms(run_ns));
     faasi_add(&cell->latency[faas_histogram_bucket(run_ns)], 1);
     if (peak != 0) {
         double used = atomic_load_explicit(&c->used_byte_ns, memory_order_relaxed);
@@ -288,31 +283,6 @@ static faas_meter meter_of(const struct faasi_cell *cell,
         meter.cold = admission->cold;
     }
     return meter;
-}
-
-/* One line as Lambda writes it; see faas_runtime_options. */
-static void report(const faas_runtime *rt, const struct faasi_function *f,
-                   const faas_meter *meter, faas_status status)
-{
-    uint64_t memory = faasi_read(&f->memory_bytes);
-    char id[FAAS_ID_TEXT_SIZE], init[64] = "", line[768];
-    int size;
-
-    faas_id_text(meter->request_id, id);
-    if (meter->cold)
-        (void)snprintf(init, sizeof init, "\tInit Duration: %.2f ms",
-                       (double)meter->init_ns / 1e6);
-    size = snprintf(line, sizeof line,
-                    "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %llu ms"
-                    "\tMemory Size: %llu MB\tMax Memory Used: %llu MB%s"
-                    "\tFunction: %s\tStatus: %s\n",
-                    id, (double)meter->run_ns / 1e6,
-                    (unsigned long long)billed_ms(meter->run_ns),
-                    (unsigned long long)(memory >> 20),
-                    (unsigned long long)((meter->peak_bytes + 1048575) >> 20), init,
-                    f->entry.name, faas_status_name(status));
-    if (size > 0 && (size_t)size < sizeof line)
-        (void)rt->report(line, (size_t)size, rt->report_user);
 }
 
 /* Whether the instance has served enough, or is old. */
@@ -408,10 +378,10 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     count(cell, faasi_ticks_since(ended, begun), run_ns, status);
     if (FAASI_UNLIKELY(admission != NULL))
         faasi_add(&cell->counters.wait_ticks, admission->waited);
-    if (FAASI_UNLIKELY(rt->report != NULL)) {
+    if (FAASI_UNLIKELY(rt->reports)) {
         faas_meter meter = meter_of(cell, admission, run_ns);
 
-        report(rt, f, &meter, status);
+        faasi_report_call(rt, cell, &meter, begun, status);
     }
     if (result != NULL) {
         struct faas_result *out = faasi_heap_lend(cell->heap);

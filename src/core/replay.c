@@ -89,7 +89,7 @@ static void event_add(faas_replay *replay, uint64_t at, uint32_t function, uint3
 
 /* Lays out arrivals and ends. `running` counts each function's runs, `most` their peak:
  * the number of its slots. */
-static faas_status line_up(faas_replay *replay, const faas_trace *trace,
+static faas_status line_up(faas_replay *replay, const faas_replay_trace *trace,
                            struct runs *runs, uint32_t *running, uint32_t *most)
 {
     for (size_t i = 0; i < trace->call_count; i++) {
@@ -120,7 +120,7 @@ static faas_status line_up(faas_replay *replay, const faas_trace *trace,
     return FAAS_OK;
 }
 
-static faas_status trace_check(const faas_trace *trace)
+static faas_status trace_check(const faas_replay_trace *trace)
 {
     uint64_t last = 0;
 
@@ -156,10 +156,10 @@ static faas_status trace_check(const faas_trace *trace)
     return FAAS_OK;
 }
 
-faas_status faas_replay_open(const faas_trace *given, const faas_allocator *allocator,
-                             faas_replay **out)
+faas_status faas_replay_open(const faas_replay_trace *given,
+                             const faas_allocator *allocator, faas_replay **out)
 {
-    faas_trace trace = {.size = sizeof trace};
+    faas_replay_trace trace = {.size = sizeof trace};
     struct runs runs = {0};
     uint32_t *counts = NULL;
     size_t counts_size;

@@ -5,6 +5,7 @@
 #include "bus.h"
 #include "functions.h"
 #include "mem.h"
+#include "report.h"
 
 #include <sys/random.h>
 #include <unistd.h>
@@ -184,6 +185,9 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
     rt->depth_max = known.depth_max;
     rt->report = known.report;
     rt->report_user = known.report_user;
+    rt->log = known.log;
+    rt->log_user = known.log_user;
+    rt->reports = known.report != NULL || known.log != NULL;
     rt->clock = known.clock;
     rt->allocator = known.allocator;
 
@@ -201,6 +205,7 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
         status = housekeeper_start(rt);
     if (status != FAAS_OK)
         goto fini_routes;
+    faasi_report_begin(rt);
     *out = rt;
     return FAAS_OK;
 

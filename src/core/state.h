@@ -25,8 +25,11 @@ struct faas_runtime {
     struct faasi_alias *aliases;   /* Holds: registry.lock */
     _Atomic uint64_t unseated_ids; /* of calls that need one before they have a seat */
     uint32_t depth_max;
+    bool reports; /* of calls, to `report` or `log` */
     faas_write *report;
     void *report_user;
+    faas_write *log;
+    void *log_user;
     faas_clock *clock; /* NULL: the machine's */
     const faas_allocator *allocator;
     pthread_t housekeeper;
