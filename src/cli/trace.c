@@ -226,24 +226,44 @@ static bool read_functions(struct trace *trace, struct csv *csv, const char *ini
            fail(trace, "%s: there are no functions", csv->path);
 }
 
-/* Little-endian, `size` bytes each. */
-static bool read_words(struct trace *trace, gzFile file, const char *path,
-                       unsigned char *words, size_t count, size_t size)
+/* Reads as many bytes as `size` says, into memory for free(). The memory grows as they
+ * come: a file of few bytes may say that it has many. */
+static unsigned char *read_bytes(struct trace *trace, gzFile file, const char *path,
+                                 size_t size)
 {
-    size_t left = count * size;
+    unsigned char *bytes = NULL;
+    size_t got = 0, room = 0;
 
-    while (left > 0) {
-        unsigned piece = left > 1u << 20 ? 1u << 20 : (unsigned)left;
-        int got = gzread(file, words, piece);
+    while (got < size) {
+        unsigned char *grown = bytes;
+        size_t left;
+        int more;
 
-        if (got <= 0)
-            return fail(trace, "%s: it ends %zu bytes too early", path, left);
-        words += got;
-        left -= (size_t)got;
+        if (got == room) {
+            room = room == 0 ? 1u << 20 : room * 2;
+            room = room < size ? room : size;
+            grown = realloc(bytes, room);
+        }
+        if (grown == NULL) {
+            (void)fail(trace, "no memory for %zu bytes of %s", room, path);
+            break;
+        }
+        bytes = grown;
+        left = room - got;
+        more = gzread(file, bytes + got, left > 1u << 20 ? 1u << 20 : (unsigned)left);
+        if (more <= 0) {
+            (void)fail(trace, "%s: it ends %zu bytes too early", path, size - got);
+            break;
+        }
+        got += (size_t)more;
     }
-    return true;
+    if (got == size)
+        return bytes;
+    free(bytes);
+    return NULL;
 }
 
+/* Little-endian, `size` bytes each. */
 static uint32_t word_at(const unsigned char *words, size_t place, size_t size)
 {
     uint32_t word = 0;
@@ -253,51 +273,53 @@ static uint32_t word_at(const unsigned char *words, size_t place, size_t size)
     return word;
 }
 
+static bool calls_settle(struct trace *trace, const char *path, const uint64_t *runs,
+                         const unsigned char *times, const unsigned char *functions,
+                         size_t count)
+{
+    uint64_t at = 0;
+
+    trace->calls = calloc(count, sizeof *trace->calls);
+    if (trace->calls == NULL)
+        return fail(trace, "no memory for %zu arrivals", count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t function = word_at(functions, i, 2);
+
+        at += (uint64_t)word_at(times, i, 4) * 1000;
+        if (function >= trace->trace.function_count)
+            return fail(trace, "%s: arrival %zu is of function %u of %zu", path, i,
+                        function, trace->trace.function_count);
+        trace->calls[i] = (faas_trace_call){
+            .at_ns = at, .run_ns = runs[function], .function = function};
+    }
+    trace->trace.call_count = count;
+    return true;
+}
+
 static bool read_calls(struct trace *trace, gzFile file, const char *path,
                        const uint64_t *runs)
 {
-    unsigned char head[8], *words;
-    size_t count;
-    uint64_t at = 0;
+    unsigned char *head = read_bytes(trace, file, path, 8), *times, *functions;
+    size_t function_count, count;
+    bool done;
 
-    if (!read_words(trace, file, path, head, 2, 4))
+    if (head == NULL)
         return false;
+    function_count = word_at(head, 0, 4);
     count = word_at(head, 1, 4);
-    if (word_at(head, 0, 4) != trace->trace.function_count || count == 0)
-        return fail(trace, "%s: it says %u functions and %zu arrivals; the table has %zu",
-                    path, word_at(head, 0, 4), count, trace->trace.function_count);
+    free(head);
+    if (function_count != trace->trace.function_count || count == 0)
+        return fail(trace,
+                    "%s: it says %zu functions and %zu arrivals; the table has %zu", path,
+                    function_count, count, trace->trace.function_count);
     if (count > INT32_MAX)
         return fail(trace, "%s: %zu arrivals are too many", path, count);
-    words = malloc(count * 4);
-    trace->calls = calloc(count, sizeof *trace->calls);
-    if (words == NULL || trace->calls == NULL) {
-        free(words);
-        return fail(trace, "no memory for %zu arrivals", count);
-    }
-    if (!read_words(trace, file, path, words, count, 4)) {
-        free(words);
-        return false;
-    }
-    for (size_t i = 0; i < count; i++)
-        trace->calls[i].at_ns = at += (uint64_t)word_at(words, i, 4) * 1000;
-    if (!read_words(trace, file, path, words, count, 2)) {
-        free(words);
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint32_t function = word_at(words, i, 2);
-
-        if (function >= trace->trace.function_count) {
-            free(words);
-            return fail(trace, "%s: arrival %zu is of function %u of %zu", path, i,
-                        function, trace->trace.function_count);
-        }
-        trace->calls[i].function = function;
-        trace->calls[i].run_ns = runs[function];
-    }
-    free(words);
-    trace->trace.call_count = count;
-    return true;
+    times = read_bytes(trace, file, path, count * 4);
+    functions = times == NULL ? NULL : read_bytes(trace, file, path, count * 2);
+    done = functions != NULL && calls_settle(trace, path, runs, times, functions, count);
+    free(times);
+    free(functions);
+    return done;
 }
 
 static bool read_tables(struct trace *trace, const char *functions, const char *arrivals,
