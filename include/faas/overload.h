@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file
- * Overload: what a limiter makes of more calls than can be served, run through the
- * limiters that serve live traffic, in virtual time.
+ * Overload: what a limiter makes of more calls than can be served, in virtual time.
  *
  * The model: calls arrive at random (Poisson), at a rate that changes by phases; each
  * takes a random time in the handler (exponential); `workers` run at once, the others

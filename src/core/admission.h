@@ -3,8 +3,8 @@
  * instance or waits for one.
  *
  * It is pure: no locks, no clock, no I/O; every instant is handed to it, in nanoseconds
- * that do not run backwards, and the same calls give the same answers. So the gate, the
- * asynchronous queue and the replay of an overload run the very same code.
+ * that do not run backwards, and the same calls give the same answers. So a gate, a queue
+ * and the replay of an overload can run the very same code.
  *
  * Who keeps a queue uses it like this. `in_flight` counts what runs and what waits.
  *
@@ -16,10 +16,10 @@
  *     no instance        faasi_admission_start() says whether to make one
  *
  * Every limiter comes down to one number, `limit`, that a call's in_flight is compared
- * with; it moves only with done() and width(). So admit() is a comparison, some 2 ns, and
- * done() a multiplication and a division, some 10 ns. Neither belongs on the warm path,
- * where a seat is found at once and nothing waits: a caller comes here only when none is,
- * and the times of warm calls come in batches, see faasi_admission_done().
+ * with; it moves only with done() and width(). So admit() is a comparison, and done() a
+ * few multiplications. Neither belongs on the warm path, where a seat is found at once and
+ * nothing waits: a caller comes here only when none is, and the times of warm calls come
+ * in batches, see faasi_admission_done().
  *
  * Predicted wait. W calls can run at once and take s each, smoothed. One that finds n in
  * flight waits about (n - W) * s / W; so those are let in for which that is below the
