@@ -128,11 +128,20 @@ static void idle_link(struct faasi_policy *policy, uint32_t id)
 
     i->older = f->newest;
     i->newer = FAASI_POLICY_NONE;
-    if (f->newest == FAASI_POLICY_NONE)
+    /* Late reports may say that it left before others did: it goes before them. */
+    while (FAASI_UNLIKELY(i->older != FAASI_POLICY_NONE &&
+                          policy->instances[i->older].since > i->since)) {
+        i->newer = i->older;
+        i->older = policy->instances[i->older].older;
+    }
+    if (i->older == FAASI_POLICY_NONE)
         f->oldest = id;
     else
-        policy->instances[f->newest].newer = id;
-    f->newest = id;
+        policy->instances[i->older].newer = id;
+    if (i->newer == FAASI_POLICY_NONE)
+        f->newest = id;
+    else
+        policy->instances[i->newer].older = id;
     f->idle++;
     policy->idle++;
     i->state = FAASI_POLICY_IDLE;
@@ -332,10 +341,38 @@ static void report_unsure(struct faasi_policy *policy, uint32_t instance,
         faasi_policy_request(policy, i->function, live, left);
 }
 
-/* Looks again at what was busy or kept, or has not been looked at since it started. */
+/* Sorts a list through `newer` by `looked`: so many of it, whose rest goes to `*rest`. */
+static uint32_t found_sort(struct faasi_policy_instance *all, uint32_t first,
+                           uint32_t count, uint32_t *rest)
+{
+    uint32_t sorted = FAASI_POLICY_NONE, *at = &sorted, a, b;
+
+    if (count == 1) {
+        *rest = all[first].newer;
+        all[first].newer = FAASI_POLICY_NONE;
+        return first;
+    }
+    a = found_sort(all, first, count / 2, &b);
+    b = found_sort(all, b, count - count / 2, rest);
+    while (a != FAASI_POLICY_NONE || b != FAASI_POLICY_NONE) {
+        uint32_t *least = b == FAASI_POLICY_NONE || (a != FAASI_POLICY_NONE &&
+                                                     all[a].looked <= all[b].looked)
+                              ? &a
+                              : &b;
+
+        *at = *least;
+        *least = all[*least].newer;
+        at = &all[*at].newer;
+    }
+    *at = FAASI_POLICY_NONE;
+    return sorted;
+}
+
+/* Looks again at what was busy or kept, or has not been looked at since it started. What
+ * fell idle is reported in the order in which it did: policies keep lists by that. */
 static void unsure_refresh(struct faasi_policy *policy, uint64_t now)
 {
-    uint32_t next;
+    uint32_t next, found = FAASI_POLICY_NONE, count = 0;
 
     for (uint32_t id = policy->unsure; id != FAASI_POLICY_NONE; id = next) {
         struct faasi_policy_instance *i = &policy->instances[id];
@@ -349,8 +386,22 @@ static void unsure_refresh(struct faasi_policy *policy, uint64_t now)
         if (left < i->looked)
             left = i->looked;
         report_unsure(policy, id, &look, left);
-        if (!look.busy && !look.kept)
-            faasi_policy_idle(policy, id, policy->functions[i->function].live, left);
+        i->looked = now;
+        if (look.busy || look.kept)
+            continue;
+        unsure_unlink(policy, id);
+        i->looked = left;
+        i->newer = found;
+        found = id;
+        count++;
+    }
+    if (count > 0)
+        found = found_sort(policy->instances, found, count, &next);
+    for (uint32_t id = found; id != FAASI_POLICY_NONE; id = next) {
+        struct faasi_policy_instance *i = &policy->instances[id];
+
+        next = i->newer;
+        faasi_policy_idle(policy, id, policy->functions[i->function].live, i->looked);
         i->looked = now;
     }
 }
@@ -396,6 +447,28 @@ uint32_t faasi_policy_victim(struct faasi_policy *policy, uint64_t now)
             return victim;
     }
     return FAASI_POLICY_NONE;
+}
+
+uint32_t faasi_policy_victim_of(struct faasi_policy *policy, uint32_t function,
+                                uint64_t now)
+{
+    const struct faasi_policy_function *f = &policy->functions[function];
+
+    if (policy->look != NULL)
+        unsure_refresh(policy, now);
+    for (uint64_t left = 2 * (uint64_t)f->idle; left > 0 && f->idle > 0; left--) {
+        uint32_t victim = f->oldest;
+
+        if (faasi_policy_refresh(policy, victim, now))
+            return victim;
+    }
+    return FAASI_POLICY_NONE;
+}
+
+void faasi_policy_time(struct faasi_policy *policy, uint32_t function, uint64_t idle_ns)
+{
+    if (policy->ops->time != NULL)
+        policy->ops->time(policy, function, idle_ns);
 }
 
 uint32_t faasi_policy_expired(struct faasi_policy *policy, uint64_t now)

@@ -111,6 +111,9 @@ struct faasi_policy_ops {
     /* A function's cost or size is another. */
     void (*changed)(struct faasi_policy *policy, uint32_t function);
 
+    /* A function's instances may idle for so long, instead of `idle_ns`. */
+    void (*time)(struct faasi_policy *policy, uint32_t function, uint64_t idle_ns);
+
     /* A function without instances is gone: its number may be another's. */
     void (*forget)(struct faasi_policy *policy, uint32_t function);
 
@@ -236,7 +239,15 @@ void faasi_policy_end(struct faasi_policy *policy, uint32_t instance, bool evict
  * for longest goes in its place. */
 uint32_t faasi_policy_victim(struct faasi_policy *policy, uint64_t now);
 
-/* The same for what is idle for too long by the policy's own rule. */
+/* The instance of one function that should go: the one idle for longest. */
+uint32_t faasi_policy_victim_of(struct faasi_policy *policy, uint32_t function,
+                                uint64_t now);
+
+/* How long the instances of a function may idle; without this, the policy's `idle_ns`.
+ * Holds for those that fall idle from now on. */
+void faasi_policy_time(struct faasi_policy *policy, uint32_t function, uint64_t idle_ns);
+
+/* The same as victim() for what is idle for too long by the policy's own rule. */
 uint32_t faasi_policy_expired(struct faasi_policy *policy, uint64_t now);
 
 /* Brings the books up to date about an idle instance. Returns whether it is as it was:

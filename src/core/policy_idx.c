@@ -676,6 +676,8 @@ static void idx_idle(struct faasi_policy *policy, uint32_t instance, uint32_t le
             (now & ~(uint64_t)SLOT_LOW) | (*slot == 0 ? SLOT_FIRST : *slot & SLOT_LOW);
     if (f->state == NO_CANDIDATE)
         candidate_begin(policy, function, now, now);
+    else if (FAASI_UNLIKELY(policy->functions[function].oldest == instance))
+        candidate_follow(policy, function, now); // reported late, and before others
 }
 
 static void idx_taken(struct faasi_policy *policy, uint32_t instance, uint64_t age)
