@@ -14,12 +14,12 @@ import sys
 
 LAYERS = [
     # 0: the vocabulary, memory, time, threads
-    "base status mem clock sync atomics grace",
+    "base status mem clock machine sync atomics grace",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
     "pattern transform timer policy admission replay",
     # 2: parts of a runtime
-    "function context registry alias routes code gate keepalive instance ruleset",
+    "function context registry alias routes code gate instance warm ruleset",
     # 3: the path of an invocation
     "state report invoke functions symbol bus",
     # 4: the whole

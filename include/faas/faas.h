@@ -12,6 +12,7 @@
 #include <faas/event.h>
 #include <faas/function.h>
 #include <faas/invoke.h>
+#include <faas/keepalive.h>
 #include <faas/rules.h>
 #include <faas/runtime.h>
 #include <faas/signature.h>

@@ -108,6 +108,15 @@ typedef struct faas_function {
                                         faas_user() */
     void (*user_free)(void *user); /**< called exactly once when the function is gone,
                                         also when registering fails; default: nothing */
+    uint64_t budget_bytes;         /**< most that its instances may take in all, measured
+                                        as against the runtime's memory; default: no more
+                                        than that, FAAS_FOREVER is no limit */
+    uint32_t instance_min;         /**< instances that stay, once made, however idle and
+                                        however short memory is; default 0: it scales to
+                                        zero */
+    uint32_t instance_max;         /**< most instances at one moment; default and
+                                        FAAS_UNLIMITED: as many as calls come in. A call
+                                        that would need one more finds it full */
 } faas_function;
 
 /**
@@ -158,8 +167,8 @@ FAAS_API FAAS_NODISCARD faas_status faas_function_replace(faas_runtime *rt, faas
 
 /**
  * Changes the policy of a function while calls run: every field that is set in `changes`
- * from `concurrency` to `instance_bytes`, but for `instance_concurrency`; fields at 0
- * stay as they are.
+ * from `concurrency` to `instance_bytes` but for `instance_concurrency`, and those after
+ * `user_free`; fields at 0 stay as they are. FAAS_OFF sets `instance_min` to 0.
  *
  * A lowered cap lets running calls finish: when this returns no call begins while the new
  * cap is reached. Missing provisioned instances are made before it returns.

@@ -18,10 +18,17 @@ typedef struct faas_runtime faas_runtime;
 
 /** Which idle instance goes first when memory is short. */
 typedef enum faas_keepalive {
-    FAAS_KEEPALIVE_DEFAULT = 0, /**< FAAS_KEEPALIVE_LRU */
+    FAAS_KEEPALIVE_DEFAULT = 0, /**< FAAS_KEEPALIVE_IDX */
     FAAS_KEEPALIVE_LRU = 1,     /**< the one unused for longest */
-    FAAS_KEEPALIVE_TTL = 2      /**< the one whose idle time would end first */
+    FAAS_KEEPALIVE_TTL = 2,     /**< the one whose idle time would end first */
+    FAAS_KEEPALIVE_IDX = 3,     /**< the one least likely to save init time, per byte and
+                                     time held, by the gaps between its function's calls */
+    FAAS_KEEPALIVE_GDSF = 4,    /**< by calls times init time per byte, and age */
+    FAAS_KEEPALIVE_SIEVE = 5,   /**< a queue of functions and a hand; recency alone */
+    FAAS_KEEPALIVE_LHD = 6      /**< the least hit density of a random sample */
 } faas_keepalive;
+
+struct faas_keepalive_policy; /* see keepalive.h */
 
 /** Who closes instances that are idle or old, and makes provisioned ones anew. */
 typedef enum faas_housekeeping {
@@ -45,7 +52,8 @@ typedef struct faas_runtime_options {
     uint32_t depth_max;    /**< calls nested in calls, and publishes in publishes; default
                                 32, at most 1024 */
     uint64_t memory_bytes; /**< of all instances, see faas_function; default a quarter of
-                                the machine's memory */
+                                the machine's memory, or of what its control group
+                                allows */
     faas_keepalive keepalive;        /**< who goes first when memory is short */
     faas_housekeeping housekeeping;  /**< who closes what is due */
     uint64_t seed;                   /**< of request ids; default: from the system, not
@@ -66,6 +74,8 @@ typedef struct faas_runtime_options {
                                           while the runtime opens; the others as
                                           those of `report` */
     void *log_user;                  /**< handed to `log` */
+    const struct faas_keepalive_policy *keepalive_policy; /**< the host's own, copied;
+                                                               default: `keepalive` */
 } faas_runtime_options;
 
 /** Every field at its default. */
@@ -129,7 +139,7 @@ FAAS_API FAAS_NODISCARD faas_status faas_runtime_limit(faas_runtime *rt,
  * Changes the memory budget of the instances; closes idle ones until it holds, or none is
  * left that may go.
  *
- * @param memory_bytes  0 = a quarter of the machine's memory.
+ * @param memory_bytes  0 = the default: see faas_runtime_options.
  *
  * Thread: any. Blocks while close hooks run.
  * Since:  0.1

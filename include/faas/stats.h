@@ -72,12 +72,13 @@ typedef struct faas_function_stats {
                                   1 ms, in GiB seconds: what Lambda would bill */
     double used_byte_s;      /**< peak heap bytes of each call x its time, summed */
     uint32_t concurrency;    /**< running now */
-    uint32_t concurrency_peak; /**< most that were seen running at once: looked at
+    uint32_t concurrency_peak;    /**< most that were seen running at once: looked at
                                     whenever a call finds no instance at hand, and at
                                     every snapshot */
-    uint32_t instances;        /**< that exist */
-    uint32_t instances_idle;   /**< of these, in which nothing runs */
-    uint64_t instance_bytes;   /**< what these hold */
+    uint32_t instances;           /**< that exist */
+    uint32_t instances_idle;      /**< of these, in which nothing runs */
+    uint64_t instance_bytes;      /**< what these hold */
+    uint64_t instance_idle_bytes; /**< of this, the idle ones */
 } faas_function_stats;
 
 /**

@@ -137,6 +137,7 @@ static void json_policy(struct faasi_text *text, const faas_function *p)
         {"memory_bytes", p->memory_bytes},
         {"heap_bytes", p->heap_bytes},
         {"instance_bytes", p->instance_bytes},
+        {"budget_bytes", p->budget_bytes},
     };
 
     faasi_text_json_key(text, "policy");
@@ -150,6 +151,13 @@ static void json_policy(struct faasi_text *text, const faas_function *p)
     faasi_text_json_uint(text, p->instance_concurrency);
     faasi_text_json_key(text, "provisioned");
     faasi_text_json_uint(text, p->provisioned);
+    faasi_text_json_key(text, "instance_min");
+    faasi_text_json_uint(text, p->instance_min);
+    faasi_text_json_key(text, "instance_max");
+    if (p->instance_max == FAAS_UNLIMITED)
+        faasi_text_json_null(text);
+    else
+        faasi_text_json_uint(text, p->instance_max);
     faasi_text_json_key(text, "on_full");
     faasi_text_json_str(text, p->on_full == FAAS_FULL_WAIT ? "wait" : "refuse");
     for (size_t i = 0; i < FAASI_COUNT(fields); i++) {
@@ -185,6 +193,7 @@ static void json_stats(struct faasi_text *text, const faas_function_stats *s,
         {"instances", s->instances},
         {"instances_idle", s->instances_idle},
         {"instance_bytes", s->instance_bytes},
+        {"instance_idle_bytes", s->instance_idle_bytes},
         {"p50_ns", faas_histogram_quantile(latency, 0.5)},
         {"p99_ns", faas_histogram_quantile(latency, 0.99)},
     };
@@ -291,21 +300,76 @@ static void json_function(struct faasi_text *text, faas_runtime *rt,
 
 /* The numbers of the runtime itself. */
 struct totals {
-    uint64_t held_bytes, budget_bytes;
+    faas_keepalive_stats keepalive;
     uint32_t concurrency_max;
 };
 
+/* Holds: the gate's lock. */
+static void keepalive_take(struct faasi_gate *gate, faas_keepalive_stats *stats)
+{
+    stats->policy = faasi_warm_name(&gate->warm);
+    stats->budget_bytes = gate->budget_bytes;
+    stats->held_bytes = faasi_read(&gate->held_bytes);
+    stats->evictions = gate->warm.evictions;
+    stats->refused = gate->warm.policy->refused;
+    stats->history_bytes = gate->warm.history_bytes;
+    for (const struct faasi_instance *i = gate->instances; i != NULL; i = i->next) {
+        stats->instances++;
+        if (faasi_instance_idle_since(i) == UINT64_MAX)
+            continue;
+        stats->instances_idle++;
+        stats->idle_bytes += faasi_instance_bytes(i);
+    }
+}
+
+faas_status faas_keepalive_stats_get(faas_runtime *rt, faas_keepalive_stats *stats)
+{
+    faas_keepalive_stats all = {.size = sizeof all};
+    faas_status status = faasi_visit(rt);
+
+    if (status != FAAS_OK)
+        return status;
+    faasi_lock(&rt->gate.lock);
+    keepalive_take(&rt->gate, &all);
+    faasi_unlock(&rt->gate.lock);
+    faasi_unvisit(rt);
+    return struct_export(stats, &all, sizeof all, "stats");
+}
+
 static struct totals totals_take(faas_runtime *rt)
 {
-    struct totals totals;
+    struct totals totals = {.concurrency_max = 0};
 
     faasi_lock(&rt->gate.lock);
-    totals.held_bytes = faasi_read(&rt->gate.held_bytes);
-    totals.budget_bytes = rt->gate.budget_bytes;
+    keepalive_take(&rt->gate, &totals.keepalive);
     totals.concurrency_max =
         atomic_load_explicit(&rt->gate.permits.cap, memory_order_relaxed);
     faasi_unlock(&rt->gate.lock);
     return totals;
+}
+
+static void json_keepalive(struct faasi_text *text, const faas_keepalive_stats *s)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } fields[] = {
+        {"idle_bytes", s->idle_bytes},
+        {"instances", s->instances},
+        {"instances_idle", s->instances_idle},
+        {"evictions", s->evictions},
+        {"refused", s->refused},
+        {"history_bytes", s->history_bytes},
+    };
+
+    faasi_text_json_open(text, '{');
+    faasi_text_json_key(text, "policy");
+    faasi_text_json_str(text, s->policy);
+    for (size_t i = 0; i < FAASI_COUNT(fields); i++) {
+        faasi_text_json_key(text, fields[i].name);
+        faasi_text_json_uint(text, fields[i].value);
+    }
+    faasi_text_json_close(text, '}');
 }
 
 static void json_runtime(struct faasi_text *text, faas_runtime *rt,
@@ -320,9 +384,11 @@ static void json_runtime(struct faasi_text *text, faas_runtime *rt,
     faasi_text_json_key(text, "concurrency_max");
     faasi_text_json_uint(text, totals.concurrency_max);
     faasi_text_json_key(text, "memory_bytes");
-    faasi_text_json_uint(text, totals.budget_bytes);
+    faasi_text_json_uint(text, totals.keepalive.budget_bytes);
     faasi_text_json_key(text, "held_bytes");
-    faasi_text_json_uint(text, totals.held_bytes);
+    faasi_text_json_uint(text, totals.keepalive.held_bytes);
+    faasi_text_json_key(text, "keepalive");
+    json_keepalive(text, &totals.keepalive);
     faasi_text_json_key(text, "functions");
     faasi_text_json_open(text, '[');
     while (snapshot_next(rt, &at, snapshot))
@@ -495,12 +561,16 @@ static void prometheus_runtime(struct faasi_text *text, faas_runtime *rt,
 
     prometheus_head(text, "held_bytes", "gauge", "Bytes that all instances hold.");
     faasi_text_str(text, "faas_held_bytes ");
-    faasi_text_uint(text, totals.held_bytes);
+    faasi_text_uint(text, totals.keepalive.held_bytes);
     faasi_text_char(text, '\n');
     prometheus_head(text, "memory_budget_bytes", "gauge",
                     "Bytes that instances may hold.");
     faasi_text_str(text, "faas_memory_budget_bytes ");
-    faasi_text_uint(text, totals.budget_bytes);
+    faasi_text_uint(text, totals.keepalive.budget_bytes);
+    faasi_text_char(text, '\n');
+    prometheus_head(text, "idle_bytes", "gauge", "Bytes that idle instances hold.");
+    faasi_text_str(text, "faas_idle_bytes ");
+    faasi_text_uint(text, totals.keepalive.idle_bytes);
     faasi_text_char(text, '\n');
     prometheus_functions(text, rt, snapshot);
 }

@@ -46,6 +46,8 @@ struct faasi_code {
  * counted. Made with its first cell, and shared with its replacement. Lock. */
 struct faasi_tally {
     uint32_t refs;
+    uint32_t number; /* of the function, for the keep-alive policy; 0: never called */
+    double start_ns, instance_bytes; /* measured and smoothed: what a cold start takes */
     uint64_t cold_starts, init_errors, evictions, init_ns;
     uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms, peak_bytes;
     double used_byte_ns;
@@ -98,6 +100,8 @@ struct faasi_instance {
     uint32_t cell_count;      /* Lock */
     bool ending;              /* Lock: closes when its last cell leaves */
     bool made;                /* init succeeded: close is owed */
+    bool evicted;             /* Lock: it ends to make room */
+    uint32_t number;          /* Lock: for the keep-alive policy */
     _Atomic uint64_t calls;   /* only counted when the function bounds them */
     _Atomic uint64_t born;    /* ticks */
     uint64_t declared_bytes;
@@ -114,6 +118,7 @@ struct faasi_cell {
     struct faasi_heap *heap;
     struct faasi_cell *sibling; /* Lock: of the same instance; or the next spare one */
     uint64_t declared_bytes;    /* counted for the instance that is to be made */
+    uint64_t looked_calls;      /* Lock: the policy knows of so many of its calls */
     uint32_t number;            /* no other cell of the runtime has it */
     bool listed;                /* Lock: the instance counts it among its cells */
     bool retired;               /* Lock: over the cap */
@@ -156,8 +161,8 @@ struct faasi_function {
 
     /* Policy that calls meet only off the warm path. */
     _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns,
-        invocation_max, instance_bytes;
-    atomic_uint provisioned;
+        invocation_max, instance_bytes, budget_bytes;
+    atomic_uint provisioned, instance_min, instance_max;
     atomic_uint on_full;
     uint32_t instance_concurrency;
     uint32_t concurrency; /* Lock: as it was asked for; 0 follows the runtime */
@@ -173,6 +178,8 @@ struct faasi_function {
     uint64_t pass;      /* of serving waiters: nothing to be had for this one's in it */
     uint64_t retry_at;  /* ticks: a provisioned instance failed; not again before */
     uint32_t versions;  /* Holds: the registry's lock. Published so far */
+
+    uint64_t leaving_bytes; /* Lock: of instances that ended and are not closed yet */
     struct faasi_function *next, **link; /* in the gate's list of provisioned ones; then
                                             in that of orphans to bury, by `next` */
 };

@@ -62,6 +62,19 @@ static faas_status policy_check(const faas_function *p)
         cap != FAAS_UNLIMITED && (cap == FAAS_OFF || p->provisioned > cap))
         return faasi_fail(FAAS_EINVAL, "function.provisioned: %u is over its concurrency",
                           p->provisioned);
+    if (p->instance_max != 0 && p->provisioned != FAAS_OFF &&
+        p->provisioned > p->instance_max)
+        return faasi_fail(FAAS_EINVAL,
+                          "function.provisioned: %u is over its instance_max",
+                          p->provisioned);
+    if (p->instance_max != 0 && p->instance_min != FAAS_OFF &&
+        p->instance_min > p->instance_max)
+        return faasi_fail(FAAS_EINVAL,
+                          "function.instance_min: %u is over its instance_max",
+                          p->instance_min);
+    if (p->instance_max == FAAS_OFF)
+        return faasi_fail(FAAS_EINVAL, "function.instance_max: a function without "
+                                       "instances is one with no concurrency");
     if (p->provisioned > FAASI_PERMITS_MAX && p->provisioned != FAAS_OFF)
         return faasi_fail(FAAS_EINVAL, "function.provisioned: %u is over %d",
                           p->provisioned, FAASI_PERMITS_MAX);
@@ -87,6 +100,15 @@ static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
         {&f->memory_bytes, p->memory_bytes},
         {&f->heap_bytes, p->heap_bytes},
         {&f->instance_bytes, p->instance_bytes},
+        {&f->budget_bytes, p->budget_bytes},
+    };
+    const struct {
+        atomic_uint *to;
+        uint32_t from;
+    } counts[] = {
+        {&f->provisioned, p->provisioned},
+        {&f->instance_min, p->instance_min},
+        {&f->instance_max, p->instance_max},
     };
 
     for (size_t i = 0; i < FAASI_COUNT(fields); i++)
@@ -96,10 +118,11 @@ static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
         f->concurrency = p->concurrency;
     if (p->on_full != FAAS_FULL_DEFAULT)
         atomic_store_explicit(&f->on_full, (unsigned)p->on_full, memory_order_relaxed);
-    if (p->provisioned != 0)
-        atomic_store_explicit(&f->provisioned,
-                              p->provisioned == FAAS_OFF ? 0 : p->provisioned,
-                              memory_order_relaxed);
+    for (size_t i = 0; i < FAASI_COUNT(counts); i++)
+        if (counts[i].from != 0)
+            atomic_store_explicit(counts[i].to,
+                                  counts[i].from == FAAS_OFF ? 0 : counts[i].from,
+                                  memory_order_relaxed);
     atomic_store_explicit(&f->bounded,
                           faasi_read(&f->age_ns) != FAAS_FOREVER ||
                               faasi_read(&f->invocation_max) != UINT64_MAX,
@@ -117,6 +140,8 @@ static const faas_function defaults = {
     .age_ns = FAAS_FOREVER,
     .invocation_max = UINT64_MAX,
     .memory_bytes = 128 * MIB,
+    .budget_bytes = UINT64_MAX,
+    .instance_max = FAAS_UNLIMITED,
 };
 
 /* ---- functions ---- */
@@ -366,6 +391,7 @@ static void function_inherit(struct faasi_gate *gate, struct faasi_function *f,
     f->tally->init_errors += own->init_errors;
     f->tally->init_ns += own->init_ns;
     f->tally->evictions += own->evictions;
+    faasi_warm_move(&gate->warm, f, own, f->tally);
     faasi_free(gate->allocator, own, sizeof *own);
 }
 
@@ -461,6 +487,10 @@ static faas_status change_check(faas_runtime *rt, const struct faasi_function *f
         both.concurrency = known->concurrency;
     if (known->provisioned != 0)
         both.provisioned = known->provisioned;
+    if (known->instance_min != 0)
+        both.instance_min = known->instance_min;
+    if (known->instance_max != 0)
+        both.instance_max = known->instance_max;
     return policy_check(&both);
 }
 
@@ -478,6 +508,7 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
     if (status == FAAS_OK) {
         faasi_lock(&rt->gate.lock);
         policy_apply(&rt->gate, *f, known);
+        faasi_warm_retime(&rt->gate.warm, *f);
         faasi_gate_resize(&rt->gate, *f);
         provisioned_list(&rt->gate, *f);
         (*f)->holds++;
@@ -634,6 +665,9 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
     policy->memory_bytes = faasi_read(&f->memory_bytes);
     policy->heap_bytes = faasi_read(&f->heap_bytes);
     policy->instance_bytes = faasi_read(&f->instance_bytes);
+    policy->budget_bytes = faasi_read(&f->budget_bytes);
+    policy->instance_min = atomic_load_explicit(&f->instance_min, memory_order_relaxed);
+    policy->instance_max = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
 }
 
 /* What is to be published: the code, a reference more, the policy, and the new name. */

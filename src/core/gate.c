@@ -599,7 +599,7 @@ faas_status faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f
     if (!faasi_instance_afford(gate, cell))
         return faasi_fail(FAAS_EINIT,
                           "%s: no room for a provisioned instance in the "
-                          "runtime's memory_bytes",
+                          "runtime's memory_bytes, or in its own limits",
                           f->entry.name);
     cell->transit = true;
     faasi_seat_set(&cell->seat, FAASI_ODD, 0, 0);
@@ -777,8 +777,10 @@ void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
         cell->sibling = gate->spare_cells;
         gate->spare_cells = cell;
     }
-    if (f->tally != NULL && --f->tally->refs == 0)
+    if (f->tally != NULL && --f->tally->refs == 0) {
+        faasi_warm_forget(&gate->warm, f->tally);
         faasi_free(gate->allocator, f->tally, sizeof *f->tally);
+    }
     faasi_unlock(&gate->lock);
     faasi_code_release(f->code);
     faasi_free(gate->allocator, f, sizeof *f + f->entry.name_size + 1);
@@ -802,10 +804,13 @@ static void count_instance(faas_function_stats *stats, const struct faasi_cell *
     if (instance == NULL)
         return;
     if (instance->cells == cell) {
+        uint64_t bytes = faasi_instance_bytes(instance);
+        bool idle = faasi_instance_idle_since(instance) != UINT64_MAX;
+
         stats->instances++;
-        stats->instances_idle += faasi_instance_idle_since(instance) != UINT64_MAX;
-        stats->instance_bytes +=
-            instance->declared_bytes + faasi_read(&instance->heap_bytes);
+        stats->instances_idle += idle;
+        stats->instance_bytes += bytes;
+        stats->instance_idle_bytes += idle ? bytes : 0;
     }
 }
 
@@ -869,7 +874,6 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
     gate->rt = rt;
     gate->clock = clock == NULL ? faasi_clock_real() : clock;
     gate->allocator = options->allocator;
-    gate->keepalive = options->keepalive;
     gate->budget_bytes = options->memory_bytes;
     gate->sweep_at = UINT64_MAX;
     gate->last = &gate->first;
@@ -886,12 +890,17 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
         faasi_permits_init(&gate->permits, options->concurrency_max, options->allocator);
     if (status != FAAS_OK)
         goto fini_sooner;
+    status = faasi_warm_init(&gate->warm, gate->clock, options);
+    if (status != FAAS_OK)
+        goto fini_permits;
     gate->listener.moved = clock_moved;
     gate->listener.user = gate;
     if (clock != NULL)
         faasi_clock_listen(clock, &gate->listener);
     return FAAS_OK;
 
+fini_permits:
+    faasi_permits_fini(&gate->permits);
 fini_sooner:
     faasi_cond_fini(&gate->sweep_sooner);
 fini_changed:
@@ -912,6 +921,7 @@ void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock)
         gate->spare_cells = cell->sibling;
         faasi_free_lines(gate->allocator, cell, sizeof *cell);
     }
+    faasi_warm_fini(&gate->warm);
     faasi_permits_fini(&gate->permits);
     faasi_cond_fini(&gate->sweep_sooner);
     faasi_cond_fini(&gate->changed);

@@ -10,15 +10,15 @@
  * here and serves the queue. Instances that ended are put on a list and closed after the
  * lock is let go: no hook runs under it.
  *
- * Layer: 2 parts. Includes lower rooms and function.h, keepalive.h.
+ * Layer: 2 parts. Includes lower rooms and function.h, warm.h.
  * Locks: `lock`, taken after the registry's, before none. Read sections may be entered
  * before it; no grace period is waited for under it. */
 #ifndef FAASI_GATE_H
 #define FAASI_GATE_H
 
 #include "function.h"
-#include "keepalive.h"
 #include "sync.h"
+#include "warm.h"
 
 struct faasi_waiter;
 
@@ -30,7 +30,7 @@ struct faasi_gate {
     const faas_allocator *allocator;
     uint64_t id_high; /* of request ids */
     struct faasi_permits permits;
-    faas_keepalive keepalive;
+    struct faasi_warm warm; /* Lock */
 
     struct faasi_waiter *first, **last; /* Lock */
     _Atomic uint32_t waiting; /* whether the queue is not empty: take the lock */

@@ -84,6 +84,11 @@ const struct faasi_instance *faasi_instance_listed(const struct faasi_cell *cell
     return cell->listed ? cell->instance : NULL;
 }
 
+uint64_t faasi_instance_bytes(const struct faasi_instance *instance)
+{
+    return instance->declared_bytes + faasi_read(&instance->heap_bytes);
+}
+
 uint64_t faasi_instance_idle_since(const struct faasi_instance *instance)
 {
     uint64_t since = faasi_read(&instance->born);
@@ -125,42 +130,70 @@ static bool instance_end_idle(struct faasi_gate *gate, struct faasi_instance *in
     return all;
 }
 
-/* Whether it is one of those that its function keeps. Holds: lock. */
-static bool instance_is_kept(const struct faasi_instance *instance)
+bool faasi_instance_is_kept(const struct faasi_instance *instance)
 {
     const struct faasi_function *f = instance->function;
 
-    return f->instances <= atomic_load_explicit(&f->provisioned, memory_order_relaxed);
+    return f->instances <= atomic_load_explicit(&f->provisioned, memory_order_relaxed) ||
+           f->instances <= atomic_load_explicit(&f->instance_min, memory_order_relaxed);
 }
 
-/* Ends the idle instance that the policy says. Holds: lock. */
-static bool evict_one(struct faasi_gate *gate)
+/* Ends the idle instance that the policy says, of all or of one function. Holds: lock. */
+static bool evict_one(struct faasi_gate *gate, const struct faasi_function *only)
 {
-    for (;;) {
-        struct faasi_instance *victim = NULL;
-        struct faasi_idle worst = {0, 0};
-        struct faasi_function *f;
+    struct faasi_instance *victim;
 
-        for (struct faasi_instance *i = gate->instances; i != NULL; i = i->next) {
-            struct faasi_idle idle = {.since = faasi_instance_idle_since(i)};
+    while ((victim = faasi_warm_victim(&gate->warm, only)) != NULL) {
+        struct faasi_function *f = victim->function;
 
-            if (idle.since == UINT64_MAX || i->ending || instance_is_kept(i))
-                continue;
-            idle.expires = faasi_ticks_after(idle.since, idle_ticks(gate, i->function));
-            if (victim == NULL ||
-                faasi_keepalive_before(gate->keepalive, &idle, &worst)) {
-                victim = i;
-                worst = idle;
-            }
-        }
-        if (victim == NULL)
-            return false;
-        f = victim->function;
+        victim->evicted = true;
         if (instance_end_idle(gate, victim)) {
             f->tally->evictions++;
             return true;
         }
+        victim->evicted = false; // a call came between: the next look sees it
     }
+    return false;
+}
+
+/* What the instances of a function hold, and those that are being made. Holds: lock. */
+static uint64_t function_bytes(struct faasi_function *f)
+{
+    uint64_t bytes = 0;
+
+    for (struct faasi_seat *seat =
+             atomic_load_explicit(&f->seats.first, memory_order_acquire);
+         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
+        const struct faasi_cell *cell = faasi_cell_of(seat);
+
+        if (cell->listed)
+            bytes +=
+                cell->instance->cells == cell ? faasi_instance_bytes(cell->instance) : 0;
+        else if (cell->transit || faasi_word_state(faasi_seat_word(seat)) == FAASI_BUSY)
+            bytes += cell->declared_bytes;
+    }
+    return bytes;
+}
+
+/* Whether a function's own limits allow it one more instance, after ending idle ones of
+ * it if need be. Holds: lock. */
+static bool function_affords(struct faasi_gate *gate, struct faasi_function *f,
+                             uint64_t need)
+{
+    uint64_t budget = faasi_read(&f->budget_bytes), bytes;
+
+    if (f->instances >= atomic_load_explicit(&f->instance_max, memory_order_relaxed))
+        return false;
+    if (budget == UINT64_MAX)
+        return true;
+    bytes = function_bytes(f);
+    while (faasi_ticks_after(bytes + f->leaving_bytes, need) > budget) {
+        if (need > budget || faasi_ticks_after(bytes, need) <= budget ||
+            !evict_one(gate, f))
+            return false;
+        bytes = function_bytes(f);
+    }
+    return true;
 }
 
 bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
@@ -170,10 +203,12 @@ bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
 
     /* What was ended still counts until it is closed: the caller closes it and comes
      * again, or is served by who does. */
+    if (!function_affords(gate, cell->function, declared))
+        return false;
     while (faasi_ticks_after(faasi_read(&gate->held_bytes), need) > gate->budget_bytes)
         if (need > gate->budget_bytes ||
             faasi_ticks_after(bytes_held(gate), need) <= gate->budget_bytes ||
-            !evict_one(gate))
+            !evict_one(gate, NULL))
             return false;
     atomic_fetch_add_explicit(&gate->held_bytes, declared, memory_order_relaxed);
     cell->declared_bytes = declared;
@@ -188,7 +223,7 @@ void faasi_instance_refund(struct faasi_gate *gate, struct faasi_cell *cell)
 
 void faasi_instances_shrink(struct faasi_gate *gate)
 {
-    while (bytes_held(gate) > gate->budget_bytes && evict_one(gate))
+    while (bytes_held(gate) > gate->budget_bytes && evict_one(gate, NULL))
         continue;
 }
 
@@ -270,6 +305,7 @@ static void instance_list(struct faasi_gate *gate, struct faasi_cell *cell,
     faasi_write(&instance->born, now);
     f->tally->cold_starts++;
     f->tally->init_ns += init_ns;
+    faasi_warm_start(&gate->warm, instance, init_ns, !cell->transit);
     if (age < due)
         due = age;
     if (due < gate->sweep_at) {
@@ -291,7 +327,11 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     if (cell->heap != NULL && instance != NULL) {
         instance->function = f;
         instance->declared_bytes = cell->declared_bytes;
-        status = FAAS_OK;
+        faasi_lock(&gate->lock);
+        status = faasi_warm_reserve(&gate->warm, instance);
+        faasi_unlock(&gate->lock);
+    }
+    if (status == FAAS_OK) {
         if (f->code->init != NULL)
             status = run_init(gate, cell, instance, init_ns);
         else
@@ -306,6 +346,8 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     } else {
         f->tally->init_errors++;
         f->instances--;
+        if (instance != NULL)
+            faasi_warm_cancel(&gate->warm, instance);
         faasi_instance_refund(gate, cell);
     }
     faasi_gate_serve(gate);
@@ -373,6 +415,7 @@ bool faasi_instance_join(struct faasi_cell *cell)
     cell->sibling = instance->cells;
     instance->cells = cell;
     instance->cell_count++;
+    faasi_warm_join(cell);
     return true;
 }
 
@@ -398,9 +441,10 @@ void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell)
         instance->next->link = instance->link;
     instance->next = gate->doomed;
     gate->doomed = instance;
-    instance->leaving_bytes =
-        instance->declared_bytes + faasi_read(&instance->heap_bytes);
+    faasi_warm_end(&gate->warm, instance);
+    instance->leaving_bytes = faasi_instance_bytes(instance);
     gate->leaving_bytes += instance->leaving_bytes;
+    instance->function->leaving_bytes += instance->leaving_bytes;
     instance->function->instances--;
     instance->function->holds++;
 }
@@ -443,6 +487,7 @@ void faasi_instances_close(struct faasi_gate *gate, struct faasi_instance *doome
         instance_free(gate, instance);
         faasi_lock(&gate->lock);
         gate->leaving_bytes -= leaving;
+        f->leaving_bytes -= leaving;
         atomic_fetch_sub_explicit(&gate->held_bytes, held, memory_order_relaxed);
         f->holds--;
         faasi_gate_progress(gate, f);
@@ -474,10 +519,13 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
         /* A busy one's age is looked at when its call leaves. */
         if (since == UINT64_MAX)
             due = faasi_ticks_after(now, idle_ticks(gate, f));
-        else if (!instance_is_kept(i))
+        else if (!faasi_instance_is_kept(i))
             due = faasi_ticks_after(since, idle_ticks(gate, f));
         if (since != UINT64_MAX && age < due)
             due = age;
+        if (since != UINT64_MAX &&
+            f->instances > atomic_load_explicit(&f->instance_max, memory_order_relaxed))
+            due = now; // the most that it may have was lowered
         if (due <= now && instance_end_idle(gate, i))
             continue;
         if (due <= now) // a call came between

@@ -25,6 +25,12 @@ faas_status faasi_instance_ready(struct faasi_gate *gate, struct faasi_cell *cel
 /* The instance of a cell once it is known to all, or NULL. Holds: lock. */
 const struct faasi_instance *faasi_instance_listed(const struct faasi_cell *cell);
 
+/* What it is accounted for: what it declared, and its heap. */
+uint64_t faasi_instance_bytes(const struct faasi_instance *instance);
+
+/* Whether it is one of those that its function keeps. Holds: lock. */
+bool faasi_instance_is_kept(const struct faasi_instance *instance);
+
 /* When the last call left an instance, in ticks; UINT64_MAX while one runs. Holds:
  * lock. */
 uint64_t faasi_instance_idle_since(const struct faasi_instance *instance);

@@ -4,11 +4,11 @@
  * Layer: 4 runtime. */
 #include "bus.h"
 #include "functions.h"
+#include "machine.h"
 #include "mem.h"
 #include "report.h"
 
 #include <sys/random.h>
-#include <unistd.h>
 
 enum { DEPTH_DEFAULT = 32, DEPTH_MOST = 1024, CONCURRENCY_DEFAULT = 1000 };
 
@@ -18,11 +18,7 @@ static _Atomic uint64_t runtimes_opened;
 
 static uint64_t quarter_of_memory(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-
-    if (pages <= 0 || size <= 0)
-        return (uint64_t)1 << 30;
-    return (uint64_t)pages * (uint64_t)size / 4;
+    return faasi_machine_memory("") / 4;
 }
 
 /* Spreads a seed over 64 bits. Source: SplitMix64's finisher, Steele et al. 2014. */
@@ -63,9 +59,6 @@ static faas_status options_resolve(faas_runtime_options *known,
     if (known->depth_max > DEPTH_MOST)
         return faasi_fail(FAAS_EINVAL, "depth_max: %u is over %d", known->depth_max,
                           DEPTH_MOST);
-    if (known->keepalive < FAAS_KEEPALIVE_DEFAULT ||
-        known->keepalive > FAAS_KEEPALIVE_TTL)
-        return faasi_fail(FAAS_EINVAL, "keepalive: %d is unknown", (int)known->keepalive);
     if (known->housekeeping < FAAS_HOUSEKEEPING_DEFAULT ||
         known->housekeeping > FAAS_HOUSEKEEPING_HOST)
         return faasi_fail(FAAS_EINVAL, "housekeeping: %d is unknown",
@@ -214,6 +207,7 @@ fini_routes:
 fini_registry:
     faasi_registry_fini(&rt->registry);
 fini_gate:
+    faasi_warm_disown(&rt->gate.warm);
     faasi_gate_fini(&rt->gate, rt->clock);
 free_runtime:
     faasi_free_lines(known.allocator, rt, sizeof *rt);
@@ -290,6 +284,20 @@ void faas_runtime_budget(faas_runtime *rt, uint64_t memory_bytes)
     faasi_gate_serve(&rt->gate);
     faasi_gate_unlock(&rt->gate);
     faasi_unvisit(rt);
+}
+
+faas_status faas_runtime_keepalive(faas_runtime *rt, faas_keepalive keepalive,
+                                   const faas_keepalive_policy *policy)
+{
+    faas_status status = faasi_visit(rt);
+
+    if (status != FAAS_OK)
+        return status;
+    faasi_lock(&rt->gate.lock);
+    status = faasi_warm_swap(&rt->gate.warm, keepalive, policy, rt->gate.instances);
+    faasi_gate_unlock(&rt->gate);
+    faasi_unvisit(rt);
+    return status;
 }
 
 uint64_t faas_runtime_now(const faas_runtime *rt)
