@@ -509,6 +509,7 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
         faasi_lock(&rt->gate.lock);
         policy_apply(&rt->gate, *f, known);
         faasi_warm_retime(&rt->gate.warm, *f);
+        faasi_instances_trim(&rt->gate, *f);
         faasi_gate_resize(&rt->gate, *f);
         provisioned_list(&rt->gate, *f);
         (*f)->holds++;

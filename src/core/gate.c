@@ -243,6 +243,11 @@ static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
             outcome = cell_seat(gate, *cell);
             if (outcome == SEATED)
                 note_peak(f, look.busy + 1);
+            if (outcome == MEMORY_FULL) { // unless an instance was left meanwhile
+                faasi_seats_look(&f->seats, &look);
+                if (look.idle != NULL)
+                    continue;
+            }
             return outcome;
         }
         /* Neither room nor full: a seat was left meanwhile. */

@@ -175,25 +175,26 @@ static uint64_t function_bytes(struct faasi_function *f)
     return bytes;
 }
 
-/* Whether a function's own limits allow it one more instance, after ending idle ones of
- * it if need be. Holds: lock. */
-static bool function_affords(struct faasi_gate *gate, struct faasi_function *f,
-                             uint64_t need)
+/* Whether a function's own limits allow it so many bytes more. Nothing is ended for that:
+ * who comes here found none of its instances idle. Holds: lock. */
+static bool function_affords(struct faasi_function *f, uint64_t need)
 {
-    uint64_t budget = faasi_read(&f->budget_bytes), bytes;
+    uint64_t budget = faasi_read(&f->budget_bytes);
 
     if (f->instances >= atomic_load_explicit(&f->instance_max, memory_order_relaxed))
         return false;
-    if (budget == UINT64_MAX)
-        return true;
-    bytes = function_bytes(f);
-    while (faasi_ticks_after(bytes + f->leaving_bytes, need) > budget) {
-        if (need > budget || faasi_ticks_after(bytes, need) <= budget ||
-            !evict_one(gate, f))
-            return false;
-        bytes = function_bytes(f);
-    }
-    return true;
+    return budget == UINT64_MAX ||
+           faasi_ticks_after(function_bytes(f) + f->leaving_bytes, need) <= budget;
+}
+
+/* Whether a function has more than its own limits allow; they were lowered. Holds:
+ * lock. */
+static bool function_is_over(struct faasi_function *f)
+{
+    uint64_t budget = faasi_read(&f->budget_bytes);
+
+    return f->instances > atomic_load_explicit(&f->instance_max, memory_order_relaxed) ||
+           (budget != UINT64_MAX && function_bytes(f) > budget);
 }
 
 bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
@@ -203,7 +204,8 @@ bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
 
     /* What was ended still counts until it is closed: the caller closes it and comes
      * again, or is served by who does. */
-    if (!function_affords(gate, cell->function, declared))
+    faasi_warm_ask(&gate->warm, cell->function->tally);
+    if (!function_affords(cell->function, declared))
         return false;
     while (faasi_ticks_after(faasi_read(&gate->held_bytes), need) > gate->budget_bytes)
         if (need > gate->budget_bytes ||
@@ -224,6 +226,12 @@ void faasi_instance_refund(struct faasi_gate *gate, struct faasi_cell *cell)
 void faasi_instances_shrink(struct faasi_gate *gate)
 {
     while (bytes_held(gate) > gate->budget_bytes && evict_one(gate, NULL))
+        continue;
+}
+
+void faasi_instances_trim(struct faasi_gate *gate, struct faasi_function *f)
+{
+    while (function_is_over(f) && evict_one(gate, f))
         continue;
 }
 
@@ -523,9 +531,8 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
             due = faasi_ticks_after(since, idle_ticks(gate, f));
         if (since != UINT64_MAX && age < due)
             due = age;
-        if (since != UINT64_MAX &&
-            f->instances > atomic_load_explicit(&f->instance_max, memory_order_relaxed))
-            due = now; // the most that it may have was lowered
+        if (since != UINT64_MAX && !faasi_instance_is_kept(i) && function_is_over(f))
+            due = now;
         if (due <= now && instance_end_idle(gate, i))
             continue;
         if (due <= now) // a call came between

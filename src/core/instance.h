@@ -62,6 +62,9 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now);
 /* Ends idle instances until the budget holds. Holds: lock. */
 void faasi_instances_shrink(struct faasi_gate *gate);
 
+/* Ends idle instances of a function until its own limits hold. Holds: lock. */
+void faasi_instances_trim(struct faasi_gate *gate, struct faasi_function *f);
+
 /* Makes provisioned instances that are missing: of `f`, which cannot die meanwhile, or of
  * every function if that is NULL. Not under the lock.
  * @return FAAS_OK, FAAS_EINIT, FAAS_ENOMEM: the first failure; a function whose init

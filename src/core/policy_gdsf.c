@@ -16,6 +16,7 @@ struct gdsf_function {
     double priority;
     double requests;
     uint32_t place; /* in the heap, from 1; 0: not there */
+    float worth;    /* that the priority was worked out with */
 };
 
 struct gdsf {
@@ -126,7 +127,8 @@ static void gdsf_repeat(struct faasi_policy *policy, uint32_t function, uint32_t
 
     (void)level, (void)gap;
     f->requests += (double)count;
-    f->priority = gdsf->clock + f->requests * (double)policy->functions[function].worth;
+    f->worth = policy->functions[function].worth;
+    f->priority = gdsf->clock + f->requests * (double)f->worth;
     heap_update(policy, function);
 }
 
@@ -135,6 +137,20 @@ static void gdsf_request(struct faasi_policy *policy, uint32_t function, uint32_
 {
     (void)now;
     gdsf_repeat(policy, function, level, 1, 0);
+}
+
+/* A live cache measures what a function costs after its first request. */
+static void gdsf_changed(struct faasi_policy *policy, uint32_t function)
+{
+    struct gdsf *gdsf = policy->state;
+    struct gdsf_function *f = &gdsf->functions[function];
+    float worth = policy->functions[function].worth;
+
+    if (f->requests == 0 || worth == f->worth)
+        return;
+    f->priority += f->requests * ((double)worth - (double)f->worth);
+    f->worth = worth;
+    heap_update(policy, function);
 }
 
 static void gdsf_forget(struct faasi_policy *policy, uint32_t function)
@@ -189,6 +205,7 @@ const struct faasi_policy_ops faasi_policy_gdsf = {.name = "gdsf",
                                                    .close = gdsf_close,
                                                    .reserve = gdsf_reserve,
                                                    .forget = gdsf_forget,
+                                                   .changed = gdsf_changed,
                                                    .request = gdsf_request,
                                                    .repeat = gdsf_repeat,
                                                    .taken = gdsf_taken,

@@ -80,6 +80,17 @@ static void sieve_request(struct faasi_policy *policy, uint32_t function, uint32
     places[0].behind = place;
 }
 
+/* In a live cache other instances may have ended since the request, and the function with
+ * them; or the request was another policy's. */
+static void sieve_start(struct faasi_policy *policy, uint32_t instance)
+{
+    const struct sieve *sieve = policy->state;
+    const struct faasi_policy_instance *i = &policy->instances[instance];
+
+    if (!sieve->places[i->function + 1].queued)
+        sieve_request(policy, i->function, 1, i->since);
+}
+
 static void sieve_end(struct faasi_policy *policy, uint32_t instance,
                       enum faasi_policy_end how, uint64_t now)
 {
@@ -125,5 +136,6 @@ const struct faasi_policy_ops faasi_policy_sieve = {.name = "sieve",
                                                     .reserve = sieve_reserve,
                                                     .forget = sieve_forget,
                                                     .request = sieve_request,
+                                                    .start = sieve_start,
                                                     .end = sieve_end,
                                                     .victim = sieve_victim};

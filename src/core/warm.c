@@ -303,21 +303,29 @@ static void measure(struct faasi_warm *warm, struct faasi_tally *tally,
                          (uint64_t)tally->instance_bytes);
 }
 
+void faasi_warm_ask(struct faasi_warm *warm, struct faasi_tally *tally)
+{
+    if (tally->asked || places_reserve(warm, &warm->functions) != FAAS_OK ||
+        faasi_policy_reserve(warm->policy, warm->functions.used + 1, 0) != FAAS_OK)
+        return;
+    if (tally->number == 0)
+        tally->number = places_give(&warm->functions, tally);
+    faasi_policy_request(warm->policy, tally->number,
+                         warm->policy->functions[tally->number].live + 1, time_now(warm));
+    tally->asked = true;
+}
+
 faas_status faasi_warm_reserve(struct faasi_warm *warm, struct faasi_instance *instance)
 {
     struct faasi_tally *tally = instance->function->tally;
-    uint64_t now = time_now(warm);
 
-    if (places_reserve(warm, &warm->functions) != FAAS_OK ||
-        places_reserve(warm, &warm->instances) != FAAS_OK ||
+    faasi_warm_ask(warm, tally); // another start may have been made for what was asked
+    if (!tally->asked || places_reserve(warm, &warm->instances) != FAAS_OK ||
         faasi_policy_reserve(warm->policy, warm->functions.used + 1,
                              warm->instances.used + 1) != FAAS_OK)
         return FAAS_ENOMEM;
-    if (tally->number == 0)
-        tally->number = places_give(&warm->functions, tally);
     instance->number = places_give(&warm->instances, instance);
-    faasi_policy_request(warm->policy, tally->number,
-                         warm->policy->functions[tally->number].live + 1, now);
+    tally->asked = false;
     return FAAS_OK;
 }
 
@@ -409,6 +417,7 @@ void faasi_warm_move(struct faasi_warm *warm, struct faasi_function *f,
         to->number = from->number;
         to->start_ns = from->start_ns;
         to->instance_bytes = from->instance_bytes;
+        to->asked = from->asked;
         from->number = 0;
         return;
     }

@@ -51,8 +51,11 @@ void faasi_warm_disown(struct faasi_warm *warm);
 /* What the policy is called. */
 const char *faasi_warm_name(const struct faasi_warm *warm);
 
-/* Numbers an instance that is to be made, and its function; the policy hears of the call
- * that asked for it. @return FAAS_OK, FAAS_ENOMEM */
+/* An instance is wanted: the policy hears of the call, once for each start, before it is
+ * asked for a victim. */
+void faasi_warm_ask(struct faasi_warm *warm, struct faasi_tally *tally);
+
+/* Numbers an instance that is to be made. @return FAAS_OK, FAAS_ENOMEM */
 faas_status faasi_warm_reserve(struct faasi_warm *warm, struct faasi_instance *instance);
 
 /* It was not made after all. Accepts one without a number. */
