@@ -32,10 +32,10 @@
  *
  * What has just started, what a look finds busy, or not to be ended (provisioned,
  * ending), is set aside as unsure, busy for the policy, and looked at again before the
- * next victim is chosen. So the cache needs, under its lock: start() where an instance is
- * listed, end() where one is detached or ended, declare() when a cold start was timed,
- * victim() in place of its comparison of all instances, and expired() in its sweep; and
- * nothing at all on the warm path.
+ * next victim is chosen. So the cache needs, under its lock: request() when an instance is
+ * wanted, start() where one is listed, end() where one is detached or ended, declare() when
+ * a cold start was timed, and victim(); and nothing at all on the warm path. What is idle
+ * for too long its own sweep finds, by each function's time.
  *
  * Layer: 1 structures. Includes base.h; policy*.c include mem.h too.
  * Locks: none; the caller has one at a time (the cache: the gate's). */
