@@ -3,10 +3,7 @@
  * host, and within which limits. */
 #include "runtime_support.h"
 
-/* invoke.h has a function of this name. */
-#define faas_trace recorded_trace
 #include <faas/replay.h>
-#undef faas_trace
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -126,7 +123,7 @@ static uint64_t next_random(uint64_t *state)
 }
 
 /* Cold starts of the trace in a runtime. */
-static uint64_t cold_starts_live(const recorded_trace *trace, const uint64_t *declared,
+static uint64_t cold_starts_live(const faas_replay_trace *trace, const uint64_t *declared,
                                  faas_keepalive keepalive, uint64_t budget)
 {
     struct job jobs[FUNCTIONS] = {{.init_ns = 0}};
@@ -177,7 +174,7 @@ START_TEST(a_runtime_makes_the_cold_starts_that_a_replay_says)
     faas_trace_function functions[FUNCTIONS];
     static faas_trace_call calls[CALLS];
     uint64_t declared[FUNCTIONS], random = 7, at = 0, budget = 12 * MIB;
-    recorded_trace trace = {.size = sizeof trace,
+    faas_replay_trace trace = {.size = sizeof trace,
                             .functions = functions,
                             .calls = calls,
                             .function_count = FUNCTIONS,
