@@ -17,11 +17,11 @@ LAYERS = [
     "base status mem clock machine sync atomics grace",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy admission replay",
+    "pattern transform timer policy admission replay batchcurve responses",
     # 2: parts of a runtime
-    "function context registry alias routes code gate instance warm ruleset",
+    "function context registry alias routes code gate desk instance warm ruleset",
     # 3: the path of an invocation
-    "state report invoke functions symbol bus",
+    "state report invoke batch recall functions symbol bus",
     # 4: the whole
     "describe runtime",
 ]

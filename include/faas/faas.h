@@ -7,6 +7,7 @@
 #define FAAS_FAAS_H
 
 #include <faas/base.h>
+#include <faas/batch.h>
 #include <faas/bus.h>
 #include <faas/clock.h>
 #include <faas/event.h>

@@ -41,6 +41,22 @@ typedef struct faas_context faas_context;
  */
 typedef int faas_handler(faas_context *ctx, faas_bytes input);
 
+/** One of the items of a batch; see batch.h. */
+typedef struct faas_item faas_item;
+
+/**
+ * The code of a function that takes many invocations at once; see batch.h.
+ *
+ * @param ctx    The batch's: its state and user, a heap for what the items share, the
+ *               latest of their deadlines. It has no reply, event or caller.
+ * @param items  `count` of them, 1 or more, each with its own context, input and code.
+ * @return 0, or a failure of every item that has not failed by its own code; what
+ *         faas_fail() said in `ctx` is then their message.
+ *
+ * Thread: of one of the callers, which may be none of the items'. Otherwise as a handler.
+ */
+typedef int faas_batch_handler(faas_context *ctx, faas_item *items, size_t count);
+
 /**
  * Makes an instance: a cold start.
  *
@@ -67,6 +83,13 @@ typedef enum faas_full {
     FAAS_FULL_REFUSE = 1,  /**< FAAS_EBUSY at once; faas_retry_after_ns() says when */
     FAAS_FULL_WAIT = 2     /**< it waits, first come first served, at most `wait_ns` */
 } faas_full;
+
+/** Flags: what a function with a response cache, or without one, does beside it. */
+enum {
+    FAAS_CACHE_SINGLE_FLIGHT = 1, /**< calls with the same input, made while one such runs,
+                                       wait for its answer and share it */
+    FAAS_CACHE_FAILURES = 2       /**< what the handler failed with is remembered, too */
+};
 
 /**
  * A function: what runs, and its policy. Make one with FAAS_FUNCTION(); a field that is 0
@@ -117,6 +140,19 @@ typedef struct faas_function {
     uint32_t instance_max;         /**< most instances at one moment; default and
                                         FAAS_UNLIMITED: as many as calls come in. A call
                                         that would need one more finds it full */
+    faas_batch_handler *batch;     /**< takes many invocations at once, see batch.h;
+                                        `handler` may then be NULL, or runs what comes
+                                        alone. `concurrency` counts batches, and its
+                                        default is 1 */
+    uint32_t batch_max;            /**< items in a batch; default 64, at most 1024 */
+    uint32_t cache_mode;           /**< FAAS_CACHE_... flags; default none */
+    uint64_t batch_delay_ns;       /**< how long an instance that is free waits for more
+                                        items; default 0: it does not */
+    uint64_t cache_bytes;          /**< of the response cache, with its own memory;
+                                        default 0: there is none. Only for a function whose
+                                        answer depends on its input alone */
+    uint64_t cache_ns;             /**< how long an answer is good; default
+                                        FAAS_FOREVER */
 } faas_function;
 
 /**
@@ -167,8 +203,11 @@ FAAS_API FAAS_NODISCARD faas_status faas_function_replace(faas_runtime *rt, faas
 
 /**
  * Changes the policy of a function while calls run: every field that is set in `changes`
- * from `concurrency` to `instance_bytes` but for `instance_concurrency`, and those after
- * `user_free`; fields at 0 stay as they are. FAAS_OFF sets `instance_min` to 0.
+ * from `concurrency` to `instance_bytes` but for `instance_concurrency`; `budget_bytes`,
+ * `instance_min` and `instance_max`; `batch_max` and `batch_delay_ns` of a function with a
+ * batch handler; `cache_bytes` and `cache_ns` of one with a response cache. Fields at 0
+ * stay as they are; FAAS_OFF sets `instance_min` to 0. What was remembered is forgotten,
+ * also when nothing is set.
  *
  * A lowered cap lets running calls finish: when this returns no call begins while the new
  * cap is reached. Missing provisioned instances are made before it returns.

@@ -44,6 +44,15 @@ typedef struct faas_meter {
 /** What came out of an invocation: its output, and what it took. */
 typedef struct faas_result faas_result;
 
+/** Whose item goes first where items wait for a batch. The last one is not starved: every
+ * eighth batch begins with the item that waits for longest. */
+typedef enum faas_priority {
+    FAAS_PRIORITY_DEFAULT = 0, /**< FAAS_PRIORITY_NORMAL */
+    FAAS_PRIORITY_HIGH = 1,
+    FAAS_PRIORITY_NORMAL = 2,
+    FAAS_PRIORITY_LOW = 3
+} faas_priority;
+
 /**
  * How to call. Start from FAAS_INVOKE_OPTIONS_INIT or use FAAS_CALL(); 0 or NULL in a
  * field means its default. Pointers are borrowed until the call returns.
@@ -64,6 +73,9 @@ typedef struct faas_invoke_options {
     uint32_t attempt;     /**< which try this is; default 1 */
     uint32_t dry_run;     /**< 1: only says whether the function is there and would be
                                admitted now; the handler does not run */
+    faas_priority priority; /**< where calls wait for a batch */
+    uint32_t fresh;         /**< 1: not from the response cache, nor shared with a call that
+                               runs; what it answers is remembered */
 } faas_invoke_options;
 
 /** Every field at its default. */

@@ -2,6 +2,7 @@
 /* describe.c - what is registered and what it did: structs, JSON, Prometheus.
  *
  * Layer: 4 runtime. */
+#include "desk.h"
 #include "functions.h"
 #include "mem.h"
 #include "text.h"
@@ -29,6 +30,7 @@ static faas_status stats_take(faas_runtime *rt, faas_fn fn, faas_function_stats 
     } else {
         faasi_lock(&rt->gate.lock);
         faasi_gate_stats(&rt->gate, (struct faasi_function *)entry, stats, latency);
+        faasi_desk_stats(((struct faasi_function *)entry)->desk, stats);
         faasi_unlock(&rt->gate.lock);
     }
     faasi_unlock(&rt->registry.lock);

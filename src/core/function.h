@@ -33,7 +33,8 @@ struct faasi_symbol {
 /* What runs, shared by a function and the versions published of it. */
 struct faasi_code {
     atomic_uint refs;
-    faas_handler *handler;
+    faas_handler *handler;     /* NULL: there is only `batch` */
+    faas_batch_handler *batch; /* or NULL */
     faas_init_hook *init;
     faas_close_hook *close;
     void *user;
@@ -154,8 +155,10 @@ struct faasi_function {
     _Atomic uint64_t timeout_ticks;
     _Atomic uint64_t heap_bytes;
     _Atomic uint64_t memory_bytes;
-    atomic_bool bounded; /* its instances end by age or number of calls: look at
+    atomic_bool bounded;     /* its instances end by age or number of calls: look at
                             leaving */
+    struct faasi_desk *desk; /* of one that batches or remembers: every call passes it. Or
+                                NULL. Never changes */
     struct faasi_seats seats;
     _Atomic uint64_t throttles;
     _Atomic uint32_t peak; /* most calls seen at once */

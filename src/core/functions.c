@@ -4,6 +4,7 @@
 #include "functions.h"
 
 #include "bus.h"
+#include "desk.h"
 #include "mem.h"
 #include "utf8.h"
 
@@ -78,6 +79,27 @@ static faas_status policy_check(const faas_function *p)
     if (p->provisioned > FAASI_PERMITS_MAX && p->provisioned != FAAS_OFF)
         return faasi_fail(FAAS_EINVAL, "function.provisioned: %u is over %d",
                           p->provisioned, FAASI_PERMITS_MAX);
+    if (p->batch_max > FAASI_BATCH_MOST)
+        return faasi_fail(FAAS_EINVAL, "function.batch_max: %u is over %d", p->batch_max,
+                          FAASI_BATCH_MOST);
+    if ((p->cache_mode & ~(uint32_t)(FAAS_CACHE_SINGLE_FLIGHT | FAAS_CACHE_FAILURES)) !=
+        0)
+        return faasi_fail(FAAS_EINVAL, "function.cache_mode: %#x has unknown flags",
+                          p->cache_mode);
+    return FAAS_OK;
+}
+
+/* Whether there is something to run; a batch's calls then take turns, if nobody says
+ * otherwise: at another one's side they would not meet. */
+static faas_status handlers_check(faas_function *known)
+{
+    if (known->handler == NULL && known->batch == NULL)
+        return faasi_fail(FAAS_EINVAL, "function.handler: it is NULL");
+    if (known->batch == NULL && (known->batch_max != 0 || known->batch_delay_ns != 0))
+        return faasi_fail(FAAS_EINVAL, "function.batch: it is NULL, and %s is set",
+                          known->batch_max != 0 ? "batch_max" : "batch_delay_ns");
+    if (known->batch != NULL && known->concurrency == 0)
+        known->concurrency = 1;
     return FAAS_OK;
 }
 
@@ -160,6 +182,7 @@ static struct faasi_code *code_open(const faas_allocator *allocator,
     }
     atomic_init(&code->refs, 1);
     code->handler = function->handler;
+    code->batch = function->batch;
     code->init = function->init;
     code->close = function->close;
     code->user = function->user;
@@ -225,15 +248,18 @@ static struct faasi_function *function_open(faas_runtime *rt, faas_bytes name,
 }
 
 /* The rest of a new function's policy. Nobody knows it. */
-static void function_shape(struct faasi_gate *gate, struct faasi_function *f,
-                           const faas_function *policy)
+static faas_status function_shape(faas_runtime *rt, struct faasi_function *f,
+                                  const faas_function *policy)
 {
+    struct faasi_gate *gate = &rt->gate;
+
     if (policy->instance_concurrency != 0)
         f->instance_concurrency = policy->instance_concurrency;
     policy_apply(gate, f, policy);
     if (faasi_read(&f->heap_bytes) == 0)
         faasi_write(&f->heap_bytes, faasi_read(&f->memory_bytes));
     faasi_gate_cap(f);
+    return faasi_desk_open(gate, f, rt->clock, policy);
 }
 
 /* Puts a function among those whose instances are kept ready, or takes it out. Holds: the
@@ -273,15 +299,16 @@ static void function_end(faas_runtime *rt, struct faasi_function *f)
         faasi_gate_bury(&rt->gate, f);
 }
 
-/* Makes the instances that `f` is to have ready, gives it its handle and publishes it. On
- * failure it is gone. Holds nothing. */
+/* Shapes `f` by its policy, makes the instances that it is to have ready, gives it its
+ * handle and publishes it. On failure it is gone. Holds nothing. */
 static faas_status function_announce(faas_runtime *rt, struct faasi_function *f,
-                                     faas_fn *fn)
+                                     const faas_function *policy, faas_fn *fn)
 {
     faas_bytes name = {f->entry.name, f->entry.name_size};
-    faas_status status = FAAS_OK;
+    faas_status status = function_shape(rt, f, policy);
 
-    if (atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0)
+    if (status == FAAS_OK &&
+        atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0)
         status = faasi_instances_provision(&rt->gate, f);
     if (status == FAAS_OK) {
         faasi_lock(&rt->registry.lock);
@@ -319,8 +346,7 @@ faas_status faasi_function_register(faas_runtime *rt, const faas_function *funct
     f = function_open(rt, faas_str(function->name), code);
     if (f == NULL)
         return FAAS_ENOMEM;
-    function_shape(&rt->gate, f, function);
-    return function_announce(rt, f, fn);
+    return function_announce(rt, f, function, fn);
 }
 
 faas_status faas_function_register(faas_runtime *rt, const faas_function *function,
@@ -336,12 +362,11 @@ faas_status faas_function_register(faas_runtime *rt, const faas_function *functi
     status = faasi_code_import(rt, function, &known, &code);
     if (status != FAAS_OK)
         return status;
-    if (known.handler == NULL) {
-        faasi_code_release(code);
-        status = faasi_fail(FAAS_EINVAL, "function.handler: it is NULL");
-    } else {
+    status = handlers_check(&known);
+    if (status == FAAS_OK)
         status = faasi_function_register(rt, &known, code, fn);
-    }
+    else
+        faasi_code_release(code);
     faasi_unvisit(rt);
     return status;
 }
@@ -379,6 +404,7 @@ static void function_inherit(struct faasi_gate *gate, struct faasi_function *f,
                           atomic_load_explicit(&old->peak, memory_order_relaxed),
                           memory_order_relaxed);
     f->versions = old->versions;
+    faasi_desk_inherit(f->desk, old->desk);
     if (old->tally == NULL)
         return;
     f->tally = old->tally;
@@ -430,15 +456,15 @@ static faas_status function_name(faas_runtime *rt, faas_fn fn,
 }
 
 /* What faas_function_replace() does while it is a visitor. Takes over `code`. */
-static faas_status function_replace(faas_runtime *rt, faas_fn fn,
-                                    const faas_function *known, struct faasi_code *code)
+static faas_status function_replace(faas_runtime *rt, faas_fn fn, faas_function *known,
+                                    struct faasi_code *code)
 {
     char name[NAME_MAX_BYTES + 1];
     struct faasi_function *f, *old;
     faas_status status = function_name(rt, fn, name);
 
-    if (status == FAAS_OK && known->handler == NULL)
-        status = faasi_fail(FAAS_EINVAL, "function.handler: it is NULL");
+    if (status == FAAS_OK)
+        status = handlers_check(known);
     if (status == FAAS_OK && known->name != NULL && strcmp(known->name, name) != 0)
         status = faasi_fail(FAAS_EINVAL, "function.name: \"%.64s\" is not \"%.64s\"",
                             known->name, name);
@@ -451,8 +477,8 @@ static faas_status function_replace(faas_runtime *rt, faas_fn fn,
     f = function_open(rt, faas_str(name), code);
     if (f == NULL)
         return FAAS_ENOMEM;
-    function_shape(&rt->gate, f, known);
-    if (known->provisioned != 0)
+    status = function_shape(rt, f, known);
+    if (status == FAAS_OK && known->provisioned != 0)
         status = faasi_instances_provision(&rt->gate, f);
     if (status == FAAS_OK)
         status = function_swap(rt, fn, f, &old);
@@ -483,6 +509,11 @@ static faas_status change_check(faas_runtime *rt, const struct faasi_function *f
     faasi_lock(&rt->gate.lock);
     faasi_function_policy(f, &both);
     faasi_unlock(&rt->gate.lock);
+    if (f->code->batch == NULL && (known->batch_max != 0 || known->batch_delay_ns != 0))
+        return faasi_fail(FAAS_EINVAL, "changes: %s has no batch handler", f->entry.name);
+    if (both.cache_bytes == 0 && (known->cache_bytes != 0 || known->cache_ns != 0))
+        return faasi_fail(FAAS_EINVAL, "changes: %s has no response cache",
+                          f->entry.name);
     if (known->concurrency != 0)
         both.concurrency = known->concurrency;
     if (known->provisioned != 0)
@@ -510,6 +541,8 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
         policy_apply(&rt->gate, *f, known);
         faasi_warm_retime(&rt->gate.warm, *f);
         faasi_instances_trim(&rt->gate, *f);
+        if ((*f)->desk != NULL)
+            faasi_desk_apply((*f)->desk, known);
         faasi_gate_resize(&rt->gate, *f);
         provisioned_list(&rt->gate, *f);
         (*f)->holds++;
@@ -535,7 +568,7 @@ faas_status faas_function_update(faas_runtime *rt, faas_fn fn,
         return status;
     if (known.name != NULL || known.handler != NULL || known.init != NULL ||
         known.close != NULL || known.user != NULL || known.user_free != NULL ||
-        known.instance_concurrency != 0)
+        known.batch != NULL || known.cache_mode != 0 || known.instance_concurrency != 0)
         return faasi_fail(FAAS_EINVAL,
                           "changes: only the policy can be changed, and of it "
                           "not instance_concurrency");
@@ -669,6 +702,7 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
     policy->budget_bytes = faasi_read(&f->budget_bytes);
     policy->instance_min = atomic_load_explicit(&f->instance_min, memory_order_relaxed);
     policy->instance_max = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
+    faasi_desk_policy(f->desk, policy);
 }
 
 /* What is to be published: the code, a reference more, the policy, and the new name. */
@@ -711,8 +745,7 @@ static faas_status version_publish(faas_runtime *rt, faas_fn fn, uint32_t *versi
         return FAAS_ENOMEM;
     v->entry.kind = FAAS_KIND_VERSION;
     v->entry.version = number;
-    function_shape(&rt->gate, v, &policy);
-    status = function_announce(rt, v, version_fn);
+    status = function_announce(rt, v, &policy, version_fn);
     if (status == FAAS_OK && version != NULL)
         *version = number;
     return status;

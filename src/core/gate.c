@@ -2,6 +2,7 @@
 /* gate.c - admission off the warm path. */
 #include "gate.h"
 
+#include "desk.h"
 #include "grace.h"
 #include "instance.h"
 #include "mem.h"
@@ -79,6 +80,11 @@ static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
     note_retry_after(gate, f);
     atomic_fetch_add_explicit(&f->throttles, 1, memory_order_relaxed);
     return FAAS_EBUSY;
+}
+
+faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f)
+{
+    return refuse(gate, f);
 }
 
 /* ---- finding a seat ---- */
@@ -686,6 +692,8 @@ void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f)
         if (!cell_clear(gate, cell) && !cell->retired)
             f->pending += faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY ||
                           cell->transit;
+    if (f->desk != NULL)
+        f->holds += faasi_desk_end(f->desk);
     faasi_gate_serve(gate);
     faasi_gate_progress(gate, f);
 }
@@ -787,6 +795,7 @@ void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
         faasi_free(gate->allocator, f->tally, sizeof *f->tally);
     }
     faasi_unlock(&gate->lock);
+    faasi_desk_close(f->desk);
     faasi_code_release(f->code);
     faasi_free(gate->allocator, f, sizeof *f + f->entry.name_size + 1);
 }

@@ -77,6 +77,9 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
 faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
                              uint64_t deadline, struct faasi_cell **cell);
 
+/* Counts a refusal that was found elsewhere. @return FAAS_EBUSY */
+faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f);
+
 /* Whether a call of `f` would be admitted now: FAAS_OK, or FAAS_EBUSY. Counts nothing. In
  * a read section. */
 faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f);

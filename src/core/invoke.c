@@ -3,7 +3,9 @@
 #include "invoke.h"
 
 #include "alias.h"
+#include "desk.h"
 #include "mem.h"
+#include "recall.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -51,6 +53,15 @@ static bool fn_equal(faas_fn a, faas_fn b)
     return a.index == b.index && a.generation == b.generation && a.runtime == b.runtime;
 }
 
+/* The next call of a function is to find its seat anew. */
+static void hint_drop(faas_fn fn)
+{
+    struct hint *hint = hint_of(fn);
+
+    if (fn_equal(hint->fn, fn))
+        *hint = (struct hint){{0, 0, 0}, NULL, 0};
+}
+
 /* A call found another function's hint in its place: the few will not do for a thread
  * where that is common. Without memory it keeps them, and asks again later. */
 static void hints_miss(void)
@@ -62,6 +73,16 @@ static void hints_miss(void)
 static bool id_given(faas_id id)
 {
     return (id.high | id.low) != 0;
+}
+
+faas_id faasi_unseated_id(faas_runtime *rt)
+{
+    faas_id id = {rt->gate.id_high, 0};
+
+    /* Ids of seats have this bit clear; see faasi_context_id(). */
+    id.low = (uint64_t)1 << 63 |
+             atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
+    return id;
 }
 
 /* ---- before admission ---- */
@@ -111,10 +132,9 @@ static faas_status call_prepare(const faas_runtime *rt,
 }
 
 /* The sooner of `deadline` and what the call's own limit and the function's allow. */
-static uint64_t call_deadline(const faas_clock *clock,
-                              const struct faasi_request *request,
-                              const struct faasi_function *f, uint64_t started,
-                              uint64_t deadline)
+uint64_t faasi_call_deadline(const faas_clock *clock, const struct faasi_request *request,
+                             const struct faasi_function *f, uint64_t started,
+                             uint64_t deadline)
 {
     uint64_t limit = faasi_read(&f->timeout_ticks), until;
 
@@ -139,11 +159,7 @@ static faas_fn call_route(faas_runtime *rt, const faas_invoke_options *options,
     if (options != NULL && id_given(options->request_id)) {
         admission->id = options->request_id;
     } else if (!id_given(admission->id)) {
-        admission->id.high = rt->gate.id_high;
-        /* Ids of seats have this bit clear; see faasi_context_id(). */
-        admission->id.low =
-            (uint64_t)1 << 63 |
-            atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
+        admission->id = faasi_unseated_id(rt);
     }
     return faasi_alias_pick(alias, faas_bytes_of(&admission->id, sizeof admission->id));
 }
@@ -172,17 +188,27 @@ static faas_status call_wait(faas_runtime *rt, const struct faasi_request *reque
     faas_status status;
 
     admission->deadline =
-        call_deadline(rt->gate.clock, request, f, started, admission->deadline);
+        faasi_call_deadline(rt->gate.clock, request, f, started, admission->deadline);
     status = faasi_gate_enter(&rt->gate, f, admission->deadline, cell);
     admission->waited += faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
     admission->timed = true;
     return status;
 }
 
-/* Finds a seat without a hint. In a read section, which it leaves. Of a dry run the cell
- * is NULL. */
+/* Whether a call would be admitted now: at once, or into the next batch. */
+static faas_status call_probe(faas_runtime *rt, struct faasi_function *f)
+{
+    if (f->desk != NULL && f->desk->collects &&
+        atomic_load_explicit(&f->seats.cap, memory_order_relaxed) != 0)
+        return FAAS_OK;
+    return faasi_gate_probe(&rt->gate, f);
+}
+
+/* Finds a seat without a hint, or the desk that the call must pass: it is its user then.
+ * In a read section, which it leaves. Of a dry run both are NULL. */
 static faas_status call_enter(faas_runtime *rt, const struct faasi_request *request,
-                              struct admission *admission, struct faasi_cell **cell)
+                              struct admission *admission, struct faasi_cell **cell,
+                              struct faasi_desk **desk)
 {
     faas_status status;
 
@@ -191,15 +217,20 @@ static faas_status call_enter(faas_runtime *rt, const struct faasi_request *requ
         bool dry = request->options != NULL && request->options->dry_run != 0;
 
         *cell = NULL;
+        *desk = NULL;
         if (f == NULL)
             status = atomic_load_explicit(&rt->gate.closing, memory_order_relaxed)
                          ? FAAS_ECLOSED
                          : FAAS_ENOENT;
         else if (dry)
-            status = faasi_gate_probe(&rt->gate, f);
-        else
+            status = call_probe(rt, f);
+        else if (f->desk == NULL)
             status = faasi_gate_try(&rt->gate, f, cell);
-        if (status != FAAS_OK || dry || *cell != NULL) {
+        else if ((status = faasi_desk_enter(f->desk)) == FAAS_OK)
+            *desk = f->desk;
+        else if (status == FAAS_ENOENT)
+            continue; // it was replaced
+        if (status != FAAS_OK || dry || *cell != NULL || *desk != NULL) {
             faasi_read_leave();
             return status;
         }
@@ -356,7 +387,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         status = FAAS_ENOMEM;
     begun = faasi_ticks(clock);
     if (FAASI_LIKELY(admission == NULL || !admission->timed))
-        deadline = call_deadline(clock, request, f, begun, deadline);
+        deadline = faasi_call_deadline(clock, request, f, begun, deadline);
     else if (begun >= deadline && status == FAAS_OK)
         status = FAAS_EEXPIRED;
     if (FAASI_UNLIKELY(status != FAAS_OK)) { // refused with a seat: nothing is counted
@@ -381,7 +412,10 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     if (FAASI_UNLIKELY(rt->reports)) {
         faas_meter meter = meter_of(cell, admission, run_ns);
 
-        faasi_report_call(rt, cell, &meter, begun, status);
+        faasi_report_call(rt, f,
+                          cell->instance->declared_bytes +
+                              faasi_read(&cell->instance->heap_bytes),
+                          &meter, begun, status);
     }
     if (result != NULL) {
         struct faas_result *out = faasi_heap_lend(cell->heap);
@@ -401,6 +435,73 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     return status;
 }
 
+/* Runs a call in a cell that it was given: makes the instance first, if need be. */
+static faas_status call_start(faas_runtime *rt, const struct faasi_request *request,
+                              struct faas_context *parent, struct faasi_cell *cell,
+                              struct admission *admission, faas_result **result)
+{
+    faas_status status;
+
+    admission->cold = cell->instance == NULL;
+    admission->timed |= admission->cold;
+    status = faasi_instance_ready(&rt->gate, cell, &admission->init_ns);
+    if (status != FAAS_OK) {
+        faasi_gate_leave(&rt->gate, cell, false);
+        return status;
+    }
+    cell->context.busy = faasi_seat_word(&cell->seat) & ~FAASI_ATTENTION;
+    return call_run(rt, request, parent, cell, admission->deadline, admission, result);
+}
+
+faas_status faasi_invoke_one(faas_runtime *rt, struct faasi_function *f,
+                             const struct faasi_call *call, faas_result **result)
+{
+    struct admission admission = {.deadline = call->deadline};
+    struct faasi_cell *cell;
+    faas_status status;
+
+    if (call->id != NULL)
+        admission.id = *call->id;
+    faasi_read_enter();
+    status = faasi_gate_try(&rt->gate, f, &cell);
+    if (status == FAAS_OK && cell == NULL)
+        status = call_wait(rt, call->request, f, &admission, &cell);
+    else
+        faasi_read_leave();
+    if (status != FAAS_OK)
+        return status;
+    status = call_start(rt, call->request, call->parent, cell, &admission, result);
+    hint_drop(f->entry.fn);
+    return status;
+}
+
+/* Runs a call whose function has a desk, and leaves that. On FAAS_ENOENT the handle is to
+ * be looked up again, in a read section that this has entered. */
+static faas_status call_at_desk(faas_runtime *rt, struct faasi_desk *desk,
+                                const struct faasi_request *request,
+                                struct faas_context *parent,
+                                const struct admission *admission, faas_result **result)
+{
+    struct faasi_call call = {
+        .request = request, .parent = parent, .deadline = admission->deadline};
+    faas_status status;
+
+    if (request->options != NULL && id_given(request->options->request_id))
+        call.id = &request->options->request_id;
+    else if (id_given(admission->id))
+        call.id = &admission->id;
+    status = faasi_recall_invoke(rt, desk, &call, result);
+    /* As a visitor, because once the desk is left nothing else keeps the runtime. */
+    if (status == FAAS_ENOENT && faasi_visit(rt) != FAAS_OK)
+        status = FAAS_ECLOSED;
+    faasi_desk_leave(desk);
+    if (status == FAAS_ENOENT) {
+        faasi_read_enter();
+        faasi_unvisit(rt);
+    }
+    return status;
+}
+
 /* A call without a hint: finds a seat, makes its instance if need be, and runs. In a read
  * section, which it leaves. */
 static faas_status call_admit(faas_runtime *rt, const struct faasi_request *request,
@@ -410,22 +511,22 @@ static faas_status call_admit(faas_runtime *rt, const struct faasi_request *requ
     struct admission admission = {.deadline = deadline};
     const struct hint *hint = hint_of(request->fn);
     struct faasi_cell *cell;
+    struct faasi_desk *desk;
     faas_status status;
 
     if (hint->cell != NULL && !fn_equal(hint->fn, request->fn))
         hints_miss();
-    status = call_enter(rt, request, &admission, &cell);
+    for (;;) {
+        status = call_enter(rt, request, &admission, &cell, &desk);
+        if (desk == NULL)
+            break;
+        status = call_at_desk(rt, desk, request, parent, &admission, result);
+        if (status != FAAS_ENOENT)
+            return status;
+    }
     if (status != FAAS_OK || cell == NULL)
         return status;
-    admission.cold = cell->instance == NULL;
-    admission.timed |= admission.cold;
-    status = faasi_instance_ready(&rt->gate, cell, &admission.init_ns);
-    if (status != FAAS_OK) {
-        faasi_gate_leave(&rt->gate, cell, false);
-        return status;
-    }
-    cell->context.busy = faasi_seat_word(&cell->seat) & ~FAASI_ATTENTION;
-    return call_run(rt, request, parent, cell, admission.deadline, &admission, result);
+    return call_start(rt, request, parent, cell, &admission, result);
 }
 
 faas_status faasi_invoke(faas_runtime *rt, const struct faasi_request *request,

@@ -8,8 +8,31 @@
 
 #include "state.h"
 
+/* A call that has come as far as to its function. */
+struct faasi_call {
+    const struct faasi_request *request;
+    struct faas_context *parent; /* whose handler made it */
+    uint64_t deadline;           /* ticks; the function's own limit not counted in */
+    const faas_id *id;           /* NULL: it needs a new one */
+};
+
 /* As faas_invoke(); `result` NULL drops the output. */
 faas_status faasi_invoke(faas_runtime *rt, const struct faasi_request *request,
                          faas_result **result);
+
+/* Runs a call of `f` and nothing else of it: by a user of its desk, who keeps it. Leaves
+ * this thread no hint, so that the next call passes the desk as well.
+ * @return also FAAS_ENOENT: it died before the call ran */
+faas_status faasi_invoke_one(faas_runtime *rt, struct faasi_function *f,
+                             const struct faasi_call *call, faas_result **result);
+
+/* When a call must be done that started at `started`: the soonest of `deadline` and what
+ * its own limit and the function's allow. */
+uint64_t faasi_call_deadline(const faas_clock *clock, const struct faasi_request *request,
+                             const struct faasi_function *f, uint64_t started,
+                             uint64_t deadline);
+
+/* An id that no call with a seat has. */
+faas_id faasi_unseated_id(faas_runtime *rt);
 
 #endif /* FAASI_INVOKE_H */

@@ -59,18 +59,16 @@ static char *ms_put(char *out, uint64_t ns)
                          (unsigned)(ns % 1000000));
 }
 
-static void log_write(const faas_runtime *rt, const struct faasi_cell *cell,
-                      const faas_meter *meter, uint64_t begun)
+static void log_write(const faas_runtime *rt, const struct faasi_function *f,
+                      uint64_t bytes, const faas_meter *meter, uint64_t begun)
 {
-    const struct faasi_instance *instance = cell->instance;
-    uint64_t bytes = instance->declared_bytes + faasi_read(&instance->heap_bytes);
     uint64_t at = faasi_instant_ns(rt->gate.clock, begun);
     uint64_t before = meter->wait_ns + meter->init_ns;
     char line[LINE_ROOM], *out = line;
 
     out = ms_put(out, at > before ? at - before : 0);
     *out++ = ',';
-    out = field_put(out, cell->function->entry.name);
+    out = field_put(out, f->entry.name);
     *out++ = ',';
     out = ms_put(out, meter->run_ns);
     out += sprintf(out, ",%.6f,", (double)bytes / 0x1p20);
@@ -88,11 +86,12 @@ void faasi_report_begin(const faas_runtime *rt)
         (void)rt->log(head, sizeof head - 1, rt->log_user);
 }
 
-void faasi_report_call(const faas_runtime *rt, const struct faasi_cell *cell,
-                       const faas_meter *meter, uint64_t begun, faas_status status)
+void faasi_report_call(const faas_runtime *rt, const struct faasi_function *f,
+                       uint64_t bytes, const faas_meter *meter, uint64_t begun,
+                       faas_status status)
 {
     if (rt->report != NULL)
-        report_write(rt, cell->function, meter, status);
+        report_write(rt, f, meter, status);
     if (rt->log != NULL)
-        log_write(rt, cell, meter, begun);
+        log_write(rt, f, bytes, meter, begun);
 }

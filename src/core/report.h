@@ -18,9 +18,10 @@ static inline uint64_t faasi_billed_ms(uint64_t ns)
 /* Writes the first line of the log, if there is one. */
 void faasi_report_begin(const faas_runtime *rt);
 
-/* Writes what the host asked for, rt->reports being set. The cell is still the caller's;
- * `begun`, in ticks, is when the handler began. */
-void faasi_report_call(const faas_runtime *rt, const struct faasi_cell *cell,
-                       const faas_meter *meter, uint64_t begun, faas_status status);
+/* Writes what the host asked for, rt->reports being set. `bytes` are what the instance
+ * holds; `begun`, in ticks, is when the handler began. */
+void faasi_report_call(const faas_runtime *rt, const struct faasi_function *f,
+                       uint64_t bytes, const faas_meter *meter, uint64_t begun,
+                       faas_status status);
 
 #endif /* FAASI_REPORT_H */

@@ -34,9 +34,12 @@ static faas_status symbol_check(const faas_function *known, void (*address)(void
     if (address == NULL)
         return faasi_fail(FAAS_EINVAL, "symbol: it is NULL");
     if (known->name != NULL || known->handler != NULL || known->init != NULL ||
-        known->close != NULL)
+        known->close != NULL || known->batch != NULL)
         return faasi_fail(FAAS_EINVAL,
                           "policy: a symbol has no other name, handler or hook");
+    if (known->cache_bytes != 0 || known->cache_mode != 0)
+        return faasi_fail(FAAS_EINVAL, "policy: a symbol's answers are not remembered: "
+                                       "its arguments may point to what they mean");
     return FAAS_OK;
 }
 

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: MIT */
+/* batch.c - leading and following. */
+#include "batch.h"
+
+#include "mem.h"
+#include "report.h"
+
+#include <faas/batch.h>
+
+/* Items that a batch on the leader's stack has room for; more take memory. */
+enum { ITEMS_FEW = 32 };
+
+/* How long a leader works for others before it hands its seat over: a few times what it
+ * takes to wake a thread, which is when the instance stands still. */
+#define LEAD_NS ((uint64_t)200000)
+
+/* A call that sits, and runs one batch after the other. */
+struct leader {
+    faas_runtime *rt;
+    struct faasi_desk *desk;
+    struct faasi_cell *cell;
+    struct faas_context *parent;
+    struct faasi_wish *own;
+    uint64_t led;     /* ticks, for others */
+    uint32_t backlog; /* how many waited when it was looked at last */
+    bool end;         /* the instance served enough, or is old */
+    faas_item *items;
+    uint32_t room; /* of these */
+    faas_item few[ITEMS_FEW];
+};
+
+/* What a call took before its batch began. */
+struct start {
+    uint64_t init_ns;
+    bool cold;
+};
+
+/* The request in a batch's own context: nobody's, so a trace ends here. */
+static const faas_invoke_options batch_options = {.size = sizeof batch_options,
+                                                  .trace = {"", 0}};
+static const struct faasi_request batch_request = {.options = &batch_options};
+
+/* ---- a wish ---- */
+
+static unsigned priority_of(const struct faasi_request *request)
+{
+    faas_priority priority =
+        request->options == NULL ? FAAS_PRIORITY_DEFAULT : request->options->priority;
+
+    return priority == FAAS_PRIORITY_DEFAULT ? FAAS_PRIORITY_NORMAL - 1
+                                             : (unsigned)priority - 1;
+}
+
+static faas_status wish_open(faas_runtime *rt, struct faasi_desk *desk,
+                             const struct faasi_call *call, struct faasi_wish *wish)
+{
+    const faas_clock *clock = rt->gate.clock;
+    struct faasi_function *f = desk->function;
+    struct faas_context *ctx;
+
+    wish->request = call->request;
+    wish->arrived = faasi_ticks(clock);
+    wish->deadline =
+        faasi_call_deadline(clock, call->request, f, wish->arrived, call->deadline);
+    wish->until = faasi_ticks_after(wish->arrived,
+                                    faasi_ns_to_ticks(clock, faasi_read(&f->wait_ns)));
+    if (wish->deadline < wish->until)
+        wish->until = wish->deadline;
+    wish->priority = priority_of(call->request);
+    wish->place = faasi_desk_place(desk);
+    if (wish->place == NULL)
+        return FAAS_ENOMEM;
+    wish->place->id = call->id != NULL ? *call->id : faasi_unseated_id(rt);
+    faasi_heap_start(wish->place->heap, faasi_read(&f->heap_bytes));
+    ctx = &wish->place->context;
+    *ctx = (struct faas_context){.heap = wish->place->heap,
+                                 .gate = &rt->gate,
+                                 .function = f,
+                                 .request = call->request,
+                                 .parent = call->parent,
+                                 .deadline = wish->deadline,
+                                 .id = &wish->place->id};
+    ctx->depth = call->parent == NULL ? 0 : call->parent->depth + 1;
+    return FAAS_OK;
+}
+
+static faas_meter meter_of(faas_runtime *rt, const struct faasi_wish *wish,
+                           const struct start *start)
+{
+    const faas_clock *clock = rt->gate.clock;
+    faas_meter meter = {
+        .request_id = wish->place->id,
+        .wait_ns =
+            faasi_ticks_to_ns(clock, faasi_ticks_since(wish->begun, wish->arrived)),
+        .run_ns = faasi_ticks_to_ns(clock, faasi_ticks_since(wish->ended, wish->begun)),
+        .peak_bytes = faasi_heap_used(wish->place->heap),
+        .init_ns = start->init_ns,
+        .cold = start->cold};
+
+    meter.wait_ns = meter.wait_ns > meter.init_ns ? meter.wait_ns - meter.init_ns : 0;
+    return meter;
+}
+
+/* Hands over what came of it, and gives the place back. */
+static void wish_close(faas_runtime *rt, struct faasi_desk *desk, struct faasi_wish *wish,
+                       const struct start *start, faas_result **result)
+{
+    struct faas_context *ctx = &wish->place->context;
+    bool ran = wish->state == FAASI_WISH_RAN;
+
+    if (ran && rt->reports) {
+        faas_meter meter = meter_of(rt, wish, start);
+
+        /* Its instance may be gone by now; what it declared stands for it. */
+        faasi_report_call(rt, desk->function,
+                          faasi_read(&desk->function->instance_bytes), &meter,
+                          wish->begun, wish->status);
+    }
+    if (ran && result != NULL) {
+        faas_meter meter = meter_of(rt, wish, start);
+        struct faas_result *out = faasi_heap_lend(wish->place->heap);
+
+        out->output =
+            wish->status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
+        out->message = ctx->message == NULL ? "" : ctx->message;
+        out->code = wish->code;
+        out->meter = meter;
+        *result = out;
+    } else {
+        faasi_heap_wipe(wish->place->heap);
+    }
+    faasi_desk_unplace(desk, wish->place);
+}
+
+/* It does not run. Its sleeper may be gone afterwards. Holds: the desk's lock. */
+static void wish_end(struct faasi_wish *wish, faas_status status)
+{
+    wish->state = FAASI_WISH_ENDED;
+    wish->status = status;
+    faasi_bell_ring(&wish->bell);
+}
+
+/* Why one that may wait no longer does not run. */
+static faas_status why_late(struct faasi_desk *desk, const struct faasi_wish *wish,
+                            uint64_t now)
+{
+    return now >= wish->deadline ? FAAS_EEXPIRED
+                                 : faasi_gate_refuse(desk->gate, desk->function);
+}
+
+/* ---- taking a batch ---- */
+
+/* Takes the wishes that go next from the queue, after `first` (or NULL), up to `most` in
+ * all; returns how many. Holds: the desk's lock. */
+static uint32_t queue_take(struct faasi_desk *desk, struct faasi_wish *first,
+                           uint32_t most, uint64_t now, struct faasi_wish **list)
+{
+    uint32_t count = 0;
+    struct faasi_wish **last = list, *wish;
+
+    *list = NULL;
+    if (first != NULL) {
+        *last = first;
+        last = &first->next;
+        count = 1;
+    }
+    while (count < most && (wish = faasi_desk_head(desk)) != NULL) {
+        faasi_desk_unqueue(desk, wish);
+        if (now >= wish->until) {
+            wish_end(wish, why_late(desk, wish, now));
+            continue;
+        }
+        wish->state = FAASI_WISH_TAKEN;
+        *last = wish;
+        last = &wish->next;
+        count++;
+    }
+    *last = NULL;
+    return count;
+}
+
+/* Puts what is behind the first `count` back where it was. Holds: the desk's lock. */
+static void queue_return(struct faasi_desk *desk, struct faasi_wish *list, uint32_t count)
+{
+    struct faasi_wish *rest, *reversed = NULL, *next;
+
+    while (--count > 0)
+        list = list->next;
+    rest = list->next;
+    list->next = NULL;
+    for (; rest != NULL; rest = next) {
+        next = rest->next;
+        rest->next = reversed;
+        reversed = rest;
+    }
+    for (; reversed != NULL; reversed = next) {
+        next = reversed->next;
+        faasi_desk_queue(desk, reversed, true);
+    }
+}
+
+/* The largest batch of the first `count` that is done before the soonest of its deadlines
+ * where a smaller one would be. Holds: the desk's lock. */
+static uint32_t size_in_time(const struct faasi_desk *desk, const struct faasi_wish *list,
+                             uint32_t count, uint64_t now)
+{
+    while (count > 1) {
+        uint64_t soonest = UINT64_MAX;
+        const struct faasi_wish *wish = list;
+
+        for (uint32_t i = 0; i < count; i++, wish = wish->next)
+            if (wish->deadline < soonest)
+                soonest = wish->deadline;
+        if (faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, count)) <=
+                soonest ||
+            faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, 1)) > soonest)
+            break;
+        count = faasi_batchcurve_fit(count - 1);
+    }
+    return count;
+}
+
+/* The next batch of a leader: its own wish first, if that did not run yet. Returns how
+ * many there are: 0 if nothing is left to run. */
+static uint32_t batch_take(struct leader *l, struct faasi_wish **list)
+{
+    struct faasi_desk *desk = l->desk;
+    uint64_t now = faasi_ticks(l->rt->gate.clock);
+    uint32_t count, most;
+
+    if (l->own != NULL && now >= l->own->deadline) {
+        l->own->state = FAASI_WISH_ENDED;
+        l->own->status = FAAS_EEXPIRED;
+        l->own = NULL;
+    }
+    faasi_lock(&desk->lock);
+    do {
+        count = desk->waiting + (l->own != NULL);
+        if (count == 0)
+            break;
+        most = l->room < desk->batch_max ? l->room : desk->batch_max;
+        count = queue_take(desk, l->own, faasi_batchcurve_pick(&desk->curve, count, most),
+                           now, list);
+    } while (count == 0); // those that it took came too late
+    if (count != 0) {
+        uint32_t size = size_in_time(desk, *list, faasi_batchcurve_fit(count), now);
+
+        if (size < count)
+            queue_return(desk, *list, size);
+        count = size;
+        desk->takes++;
+    }
+    faasi_unlock(&desk->lock);
+    return count;
+}
+
+/* ---- running a batch ---- */
+
+/* Tells an item that fails with the whole batch why, if it can be told. */
+static void item_explain(struct faas_context *item, const char *message)
+{
+    size_t size = strlen(message) + 1;
+    char *copy = faasi_heap_alloc(item->heap, size);
+
+    if (copy != NULL)
+        item->message = memcpy(copy, message, size);
+}
+
+/* Calls the handler with `count` items, all ready. Returns its code. */
+static int batch_call(const struct leader *l, uint32_t count)
+{
+    const struct faasi_code *code = l->desk->function->code;
+    struct faas_context *ctx = &l->cell->context;
+    int failure = 0;
+
+    if (count == 1 && code->handler != NULL) {
+        faasi_context_current = l->items[0].ctx;
+        l->items[0].code = code->handler(l->items[0].ctx, l->items[0].input);
+    } else {
+        faasi_context_current = ctx;
+        failure = code->batch(ctx, l->items, count);
+    }
+    faasi_context_current = l->parent;
+    return failure;
+}
+
+/* Counts a batch. The cell is ours. */
+static void batch_count(const struct leader *l, const struct faasi_wish *list,
+                        uint32_t count, uint64_t ticks, uint64_t ns)
+{
+    struct faasi_counters *c = &l->cell->counters;
+    struct faasi_desk_tally *tally = l->desk->tally;
+    uint64_t kib = faasi_read(&l->desk->function->memory_bytes) >> 10;
+    double used = atomic_load_explicit(&c->used_byte_ns, memory_order_relaxed);
+    unsigned class = count == 1 ? 0 : 32u - (unsigned)__builtin_clz(count - 1);
+
+    faasi_add(&c->calls, count);
+    faasi_add(&c->run_ticks, ticks);
+    faasi_add(&c->billed_kib_ms, kib * faasi_billed_ms(ns));
+    faasi_add(&l->cell->latency[faas_histogram_bucket(ns)], count);
+    for (const struct faasi_wish *wish = list; wish != NULL; wish = wish->next) {
+        uint64_t peak = faasi_heap_used(wish->place->heap);
+
+        used += (double)peak * (double)ns;
+        if (peak > faasi_read(&c->peak_bytes))
+            faasi_write(&c->peak_bytes, peak);
+        faasi_add(&c->wait_ticks, faasi_ticks_since(wish->begun, wish->arrived));
+        if (wish->status != FAAS_OK)
+            faasi_add(wish->status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors, 1);
+    }
+    atomic_store_explicit(&c->used_byte_ns, used, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tally->batches, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tally->batched, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tally->batch_sizes[class], 1, memory_order_relaxed);
+}
+
+/* Whether the instance served enough, or is old. */
+static bool instance_due(const struct leader *l, uint32_t count, uint64_t now)
+{
+    struct faasi_function *f = l->desk->function;
+    struct faasi_instance *instance = l->cell->instance;
+    uint64_t calls =
+        atomic_fetch_add_explicit(&instance->calls, count, memory_order_relaxed) + count;
+    uint64_t age = faasi_ns_to_ticks(l->rt->gate.clock, faasi_read(&f->age_ns));
+
+    return calls >= faasi_read(&f->invocation_max) ||
+           now >= faasi_ticks_after(faasi_read(&instance->born), age);
+}
+
+/* Makes items of wishes, and the batch's own context. */
+static void batch_prepare(struct leader *l, struct faasi_wish *list)
+{
+    struct faas_context *ctx = &l->cell->context;
+    uint32_t i = 0;
+
+    ctx->request = &batch_request;
+    ctx->parent = l->parent;
+    ctx->deadline = 0;
+    ctx->id = NULL;
+    ctx->output = faas_bytes_of(NULL, 0);
+    ctx->message = NULL;
+    ctx->depth = 0;
+    faasi_heap_start(l->cell->heap, faasi_read(&l->desk->function->heap_bytes));
+    for (struct faasi_wish *wish = list; wish != NULL; wish = wish->next, i++) {
+        struct faas_context *item = &wish->place->context;
+
+        item->instance = l->cell->instance;
+        if (item->deadline > ctx->deadline)
+            ctx->deadline = item->deadline;
+        if (item->depth > ctx->depth)
+            ctx->depth = item->depth;
+        l->items[i] = (faas_item){.ctx = item, .input = wish->request->input, .index = i};
+    }
+}
+
+/* Runs a batch, counts it, learns from it and wakes its callers. */
+static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
+{
+    const faas_clock *clock = l->rt->gate.clock;
+    struct faas_context *ctx = &l->cell->context;
+    uint64_t begun, ended, ticks;
+    struct faasi_wish *next;
+    uint32_t i = 0;
+    int failure;
+
+    batch_prepare(l, list);
+    begun = faasi_ticks(clock);
+    failure = batch_call(l, count);
+    ended = faasi_ticks(clock);
+    ticks = faasi_ticks_since(ended, begun);
+    for (struct faasi_wish *wish = list; wish != NULL; wish = wish->next, i++) {
+        wish->code = l->items[i].code;
+        if (failure != 0 && wish->code == 0) {
+            wish->code = failure;
+            if (ctx->message != NULL && wish->place->context.message == NULL)
+                item_explain(&wish->place->context, ctx->message);
+        }
+        wish->begun = begun;
+        wish->ended = ended;
+        wish->status = ended > wish->deadline ? FAAS_ETIMEDOUT
+                       : wish->code != 0      ? FAAS_EHANDLER
+                                              : FAAS_OK;
+    }
+    faasi_heap_wipe(l->cell->heap);
+    batch_count(l, list, count, ticks, faasi_ticks_to_ns(clock, ticks));
+    faasi_write(&l->cell->seat.left_ticks, ended);
+    if (atomic_load_explicit(&l->desk->function->bounded, memory_order_relaxed))
+        l->end = instance_due(l, count, ended);
+    if (l->own == NULL)
+        l->led += ticks;
+    faasi_lock(&l->desk->lock);
+    faasi_batchcurve_learn(&l->desk->curve, count, ticks);
+    faasi_unlock(&l->desk->lock);
+    for (struct faasi_wish *wish = list; wish != NULL; wish = next) {
+        next = wish->next;
+        wish->state = FAASI_WISH_RAN;
+        if (wish != l->own)
+            faasi_bell_ring(&wish->bell);
+    }
+}
+
+/* ---- leading ---- */
+
+/* Waits for more items as long as the function says, unless there are enough or one of
+ * them would be late. */
+static void lead_collect(struct leader *l)
+{
+    struct faasi_desk *desk = l->desk;
+    const faas_clock *clock = l->rt->gate.clock;
+    uint64_t until, took;
+    uint32_t goal;
+
+    faasi_lock(&desk->lock);
+    goal = faasi_batchcurve_goal(&desk->curve, desk->batch_max);
+    desk->collecting++;
+    while (!desk->ended && desk->waiting + 1 < goal) {
+        uint64_t now = faasi_ticks(clock);
+
+        took = faasi_batchcurve_ticks(&desk->curve, desk->waiting + 2 < FAASI_BATCH_MOST
+                                                        ? desk->waiting + 2
+                                                        : FAASI_BATCH_MOST);
+        until = faasi_ticks_after(l->own->arrived,
+                                  faasi_ns_to_ticks(clock, faasi_read(&desk->delay_ns)));
+        if (faasi_ticks_since(l->own->deadline, took) < until)
+            until = faasi_ticks_since(l->own->deadline, took);
+        for (int i = 0; i < FAASI_PRIORITIES; i++)
+            for (struct faasi_wish *w = desk->queue[i].first; w != NULL; w = w->next)
+                if (faasi_ticks_since(w->deadline, took) < until)
+                    until = faasi_ticks_since(w->deadline, took);
+        if (now >= until)
+            break;
+        if (clock->source == FAASI_CLOCK_VIRTUAL)
+            faasi_wait(&desk->more, &desk->lock);
+        else
+            faasi_wait_for(&desk->more, &desk->lock,
+                           faasi_ticks_to_ns(clock, until - now) + 1);
+    }
+    desk->collecting--;
+    l->backlog = desk->waiting;
+    faasi_unlock(&desk->lock);
+}
+
+/* Whether somebody wants this seat left under the gate's lock. */
+static bool seat_wanted(const struct leader *l)
+{
+    return faasi_seat_word(&l->cell->seat) != l->cell->context.busy;
+}
+
+/* What a leader does next. When it hands its seat over, the cell is no longer its own. */
+enum next { LEAD_ON, LEAVE, HANDED_OVER };
+
+static enum next lead_next(struct leader *l, uint64_t deadline)
+{
+    struct faasi_desk *desk = l->desk;
+    const faas_clock *clock = l->rt->gate.clock;
+    bool leave = l->end || seat_wanted(l), late;
+    struct faasi_wish *head;
+    uint64_t done;
+
+    faasi_lock(&desk->lock);
+    head = leave ? NULL : faasi_desk_head(desk);
+    if (head == NULL) {
+        faasi_unlock(&desk->lock);
+        return LEAVE;
+    }
+    l->backlog = desk->waiting;
+    done = faasi_ticks_after(faasi_ticks(clock), faasi_batchcurve_ticks(&desk->curve, 1));
+    late = done > deadline || l->led >= faasi_ns_to_ticks(clock, LEAD_NS);
+    if (late) {
+        faasi_desk_unqueue(desk, head);
+        head->state = FAASI_WISH_LEADS;
+        head->cell = l->cell;
+        head->backlog = desk->waiting;
+        faasi_bell_ring(&head->bell);
+    }
+    faasi_unlock(&desk->lock);
+    return late ? HANDED_OVER : LEAD_ON;
+}
+
+/* Makes room for more than a few items, if so many wait. */
+static void lead_room(struct leader *l)
+{
+    faas_item *items;
+
+    if (l->items != l->few || l->backlog < ITEMS_FEW)
+        return;
+    items = faasi_alloc(l->rt->allocator, FAASI_BATCH_MOST * sizeof *items);
+    if (items == NULL)
+        return; // the few will do
+    l->items = items;
+    l->room = FAASI_BATCH_MOST;
+}
+
+/* Sends the head of the queue to seek a seat, if somebody waits and may be forgotten. */
+static void queue_promote(struct faasi_desk *desk)
+{
+    struct faasi_wish *head;
+
+    faasi_lock(&desk->lock);
+    head = faasi_desk_head(desk);
+    if (head != NULL) {
+        faasi_desk_unqueue(desk, head);
+        head->state = FAASI_WISH_SEEKS;
+        faasi_bell_ring(&head->bell);
+    }
+    faasi_unlock(&desk->lock);
+}
+
+/* Runs batches in `cell`, which is ready, the first one with `own`. The seat is left, or
+ * somebody else's, afterwards. */
+static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *cell,
+                 struct faas_context *parent, struct faasi_wish *own)
+{
+    struct leader l = {
+        .rt = rt, .desk = desk, .cell = cell, .parent = parent, .own = own};
+    uint64_t deadline = own->deadline;
+    struct faasi_wish *list;
+    enum next next = LEAD_ON;
+
+    l.items = l.few;
+    l.room = ITEMS_FEW;
+    l.backlog = own->backlog;
+    if (faasi_read(&desk->delay_ns) != 0)
+        lead_collect(&l);
+    while (next == LEAD_ON) {
+        uint32_t count;
+
+        lead_room(&l);
+        count = batch_take(&l, &list);
+        if (count != 0)
+            batch_run(&l, list, count);
+        l.own = NULL;
+        next = count == 0 ? LEAVE : lead_next(&l, deadline);
+    }
+    if (l.items != l.few)
+        faasi_free(rt->allocator, l.items, l.room * sizeof *l.items);
+    if (next == HANDED_OVER)
+        return;
+    if (l.end || !faasi_seat_leave(&cell->seat, cell->context.busy))
+        faasi_gate_leave(&rt->gate, cell, l.end);
+    queue_promote(desk);
+}
+
+/* ---- seeking and following ---- */
+
+/* How many calls below us on this stack sit at the function. */
+static uint32_t seats_below(const struct faas_context *parent,
+                            const struct faasi_function *f)
+{
+    uint32_t count = 0;
+
+    for (; parent != NULL; parent = parent->parent)
+        count += parent->function == f;
+    return count;
+}
+
+/* Queues a wish if the function is full, or somebody collects. FAAS_OK without a seat or
+ * the queue: there is room. */
+static faas_status wish_queue(struct faasi_desk *desk, struct faasi_wish *wish,
+                              const struct faas_context *parent, bool first, bool *queued)
+{
+    struct faasi_function *f = desk->function;
+    struct faasi_look look;
+    faas_status status = FAAS_OK;
+
+    *queued = false;
+    faasi_lock(&desk->lock);
+    if (desk->ended)
+        status = FAAS_ENOENT;
+    else if (!first && desk->collecting != 0 &&
+             desk->waiting + desk->collecting < desk->batch_max)
+        *queued = true;
+    else if (faasi_seats_full(&f->seats, &look)) {
+        /* Nobody would come: it is off, or we stand on those who sit. */
+        *queued = look.busy > seats_below(parent, f);
+        if (!*queued)
+            status = faasi_gate_refuse(desk->gate, f);
+    }
+    if (*queued && faasi_bell_init(&wish->bell) != FAAS_OK) {
+        *queued = false;
+        status = FAAS_ESYSTEM;
+    }
+    if (*queued)
+        faasi_desk_queue(desk, wish, first);
+    faasi_unlock(&desk->lock);
+    return status;
+}
+
+/* Sleeps until the wish ran, or is sent on or away. */
+static void wish_follow(struct faasi_desk *desk, struct faasi_wish *wish)
+{
+    bool queued = false;
+
+    if (!faasi_bell_wait(desk, &wish->bell, wish->until)) {
+        faasi_lock(&desk->lock);
+        queued = wish->link != NULL;
+        if (queued)
+            faasi_desk_unqueue(desk, wish);
+        faasi_unlock(&desk->lock);
+        if (!queued) // somebody took it meanwhile
+            (void)faasi_bell_wait(desk, &wish->bell, UINT64_MAX);
+    }
+    faasi_bell_fini(&wish->bell);
+    if (queued) {
+        wish->state = FAASI_WISH_ENDED;
+        wish->status = why_late(desk, wish, faasi_ticks(desk->gate->clock));
+    }
+}
+
+/* Finds a seat, at the gate if need be. FAAS_OK with `*cell` NULL: the function is full
+ * by now, so queue. */
+static faas_status wish_sit(faas_runtime *rt, struct faasi_desk *desk,
+                            const struct faasi_wish *wish,
+                            const struct faas_context *parent, struct faasi_cell **cell)
+{
+    struct faasi_function *f = desk->function;
+    struct faasi_look look;
+    faas_status status;
+
+    faasi_read_enter();
+    status = faasi_gate_try(&rt->gate, f, cell);
+    if (status == FAAS_OK && *cell == NULL)
+        status = faasi_gate_enter(&rt->gate, f, wish->until, cell);
+    else
+        faasi_read_leave();
+    if (status != FAAS_EBUSY || !faasi_seats_full(&f->seats, &look) ||
+        look.busy <= seats_below(parent, f))
+        return status;
+    atomic_fetch_sub_explicit(&f->throttles, 1, memory_order_relaxed); // it was none
+    return FAAS_OK;
+}
+
+/* Makes a cell that was just taken ready. Leaves it on failure. */
+static faas_status cell_ready(faas_runtime *rt, struct faasi_cell *cell,
+                              struct start *start)
+{
+    faas_status status;
+
+    start->cold = cell->instance == NULL;
+    status = faasi_instance_ready(&rt->gate, cell, &start->init_ns);
+    if (status != FAAS_OK)
+        faasi_gate_leave(&rt->gate, cell, false);
+    else
+        cell->context.busy = faasi_seat_word(&cell->seat) & ~FAASI_ATTENTION;
+    return status;
+}
+
+/* Runs a wish: in a batch of its own, or of somebody else. Its state is RAN then; or it is
+ * not, and the status says why. */
+static faas_status wish_run(faas_runtime *rt, struct faasi_desk *desk,
+                            struct faasi_wish *wish, struct faas_context *parent,
+                            struct start *start)
+{
+    struct faasi_cell *cell = NULL;
+    faas_status status = FAAS_OK;
+    bool first = false, queued;
+
+    while (cell == NULL) {
+        status = wish_queue(desk, wish, parent, first, &queued);
+        if (status != FAAS_OK)
+            return status;
+        if (!queued) {
+            status = wish_sit(rt, desk, wish, parent, &cell);
+            if (status == FAAS_OK && cell != NULL)
+                status = cell_ready(rt, cell, start);
+            if (status != FAAS_OK)
+                return status;
+            continue;
+        }
+        wish_follow(desk, wish);
+        if (wish->state == FAASI_WISH_LEADS)
+            cell = wish->cell;
+        else if (wish->state != FAASI_WISH_SEEKS)
+            return wish->status;
+        first = true;
+    }
+    lead(rt, desk, cell, parent, wish);
+    return wish->status;
+}
+
+faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
+                               const struct faasi_call *call, faas_result **result)
+{
+    struct faasi_wish wish = {.state = FAASI_WISH_WAITS};
+    struct start start = {0, false};
+    faas_status status;
+
+    if (call->request->typed)
+        return faasi_fail(FAAS_ETYPE, "%s is no symbol with a signature",
+                          desk->function->entry.name);
+    status = wish_open(rt, desk, call, &wish);
+    if (status != FAAS_OK)
+        return status;
+    status = wish_run(rt, desk, &wish, call->parent, &start);
+    /* It may have been somebody's hope: as a sitter, or as one that was to seek. */
+    if (wish.state != FAASI_WISH_RAN)
+        queue_promote(desk);
+    wish_close(rt, desk, &wish, &start, result);
+    return status;
+}
