@@ -207,6 +207,32 @@ START_TEST(events_go_to_subscriptions_of_their_type_alone)
 }
 END_TEST
 
+START_TEST(remembered_answers_go_to_their_own_inputs)
+{
+    enum { INPUTS = 300 };
+    char text[64];
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(
+        FAAS_FUNCTION(.name = "f", .handler = echoes, .cache_bytes = 1000000));
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < INPUTS; i++) {
+            faas_result *result;
+
+            name_of(i, text);
+            result = result_of(fn, text);
+            ck_assert_bytes(faas_result_bytes(result), text);
+            faas_result_release(result);
+        }
+    ck_assert_uint_eq(stats_of(fn).cache_hits, INPUTS);
+    ck_assert_uint_eq(stats_of(fn).cache_count, INPUTS);
+    ck_assert_uint_eq(stats_of(fn).invocations, INPUTS);
+    CLOSE();
+}
+END_TEST
+
 SUITE_MAIN("collide", every_hash_is_equal_here, names_are_compared_whole,
            names_are_found_behind_graves, versions_and_aliases_go_where_they_belong,
-           events_go_to_subscriptions_of_their_type_alone)
+           events_go_to_subscriptions_of_their_type_alone,
+           remembered_answers_go_to_their_own_inputs)
