@@ -9,16 +9,19 @@
 
 _Thread_local struct faas_context *faasi_context_current;
 
-/* An own one has a seat's number and version, which no other call of this runtime has. */
+/* An own one has a seat's number and version, which no other call of this runtime has.
+ * What has an id given may be no part of a cell. */
 faas_id faasi_context_id(const struct faas_context *ctx)
 {
-    const struct faasi_cell *cell =
+    const struct faasi_cell *cell;
+
+    if (FAASI_UNLIKELY(ctx->id != NULL))
+        return *ctx->id;
+    cell =
         (const struct faasi_cell *)(const void *)((const char *)ctx -
                                                   offsetof(struct faasi_cell, context));
-    faas_id id = {ctx->gate->id_high,
-                  (uint64_t)cell->number << 40 | ctx->busy >> FAASI_VERSION_SHIFT};
-
-    return ctx->id == NULL ? id : *ctx->id;
+    return (faas_id){ctx->gate->id_high,
+                     (uint64_t)cell->number << 40 | ctx->busy >> FAASI_VERSION_SHIFT};
 }
 
 faas_runtime *faas_context_runtime(const faas_context *ctx)
