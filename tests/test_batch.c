@@ -989,6 +989,55 @@ START_TEST(an_instance_that_served_enough_items_is_closed)
 }
 END_TEST
 
+static int collects_text(const char *text, size_t size, void *user)
+{
+    char *all = user;
+    size_t at = strlen(all);
+
+    ck_assert_uint_lt(at + size, 65536);
+    memcpy(all + at, text, size);
+    all[at + size] = '\0';
+    return 0;
+}
+
+START_TEST(sizes_and_answers_are_told_in_json_and_to_prometheus)
+{
+    static char text[65536];
+    struct batched b[6];
+    struct seen seen;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    seen_init(&seen);
+    fn = function_of(FAAS_FUNCTION(.name = "b", .batch = batches, .user = &seen,
+                                   .cache_bytes = 100000));
+    for (int i = 0; i < 3; i++)
+        ck_assert_ok(
+            faas_invoke_with(w.rt, fn, faas_str("w"), FAAS_CALL(.fresh = 1), NULL));
+    hold_and_queue(&seen, b, fn, 5);
+    let_go(&seen, 2);
+    for (int i = 0; i <= 5; i++)
+        batched_must_answer(&b[i]);
+    ck_assert_ok(faas_invoke(w.rt, fn, faas_str("1"), 0, NULL));
+    ck_assert_ok(faas_describe_json(w.rt, collects_text, text));
+    ck_assert_ptr_nonnull(strstr(text, "\"batch_max\":64,\"batch_delay_ns\":0,"
+                                       "\"cache_bytes\":100000,\"cache_ns\":null,"
+                                       "\"single_flight\":false"));
+    ck_assert_ptr_nonnull(strstr(text, "\"batches\":5,\"batched\":9,"));
+    ck_assert_ptr_nonnull(strstr(text, "\"cache_hits\":1,\"cache_misses\":9,"));
+    ck_assert_ptr_nonnull(strstr(text, "\"batch_sizes\":[4,0,0,1,0,"));
+    text[0] = '\0';
+    ck_assert_ok(faas_prometheus(w.rt, collects_text, text));
+    ck_assert_ptr_nonnull(strstr(text,
+                                 "faas_batch_size_bucket{function=\"b\",le=\"4\"} 4\n"
+                                 "faas_batch_size_bucket{function=\"b\",le=\"8\"} 5\n"));
+    ck_assert_ptr_nonnull(strstr(text, "faas_batch_size_sum{function=\"b\"} 9\n"
+                                       "faas_batch_size_count{function=\"b\"} 5\n"));
+    ck_assert_ptr_nonnull(strstr(text, "faas_cache_hits_total{function=\"b\"} 1\n"));
+    CLOSE();
+}
+END_TEST
+
 SUITE_MAIN("batch", a_free_instance_runs_a_call_at_once_on_its_own_thread,
            who_finishes_takes_what_waits_in_one_batch_and_in_order,
            a_batch_is_no_larger_than_batch_max, a_bad_item_fails_alone,
@@ -1009,4 +1058,5 @@ SUITE_MAIN("batch", a_free_instance_runs_a_call_at_once_on_its_own_thread,
            a_failed_init_fails_its_call_alone, an_items_context_is_its_own,
            what_cannot_be_is_refused_when_it_is_registered,
            nothing_is_lost_whichever_allocation_fails,
-           an_instance_that_served_enough_items_is_closed)
+           an_instance_that_served_enough_items_is_closed,
+           sizes_and_answers_are_told_in_json_and_to_prometheus)

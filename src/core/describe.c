@@ -140,6 +140,10 @@ static void json_policy(struct faasi_text *text, const faas_function *p)
         {"heap_bytes", p->heap_bytes},
         {"instance_bytes", p->instance_bytes},
         {"budget_bytes", p->budget_bytes},
+        {"batch_max", p->batch_max},
+        {"batch_delay_ns", p->batch_delay_ns},
+        {"cache_bytes", p->cache_bytes},
+        {"cache_ns", p->cache_ns},
     };
 
     faasi_text_json_key(text, "policy");
@@ -169,7 +173,21 @@ static void json_policy(struct faasi_text *text, const faas_function *p)
         else
             faasi_text_json_uint(text, fields[i].value);
     }
+    faasi_text_json_key(text, "single_flight");
+    faasi_text_json_bool(text, (p->cache_mode & FAAS_CACHE_SINGLE_FLIGHT) != 0);
+    faasi_text_json_key(text, "cache_failures");
+    faasi_text_json_bool(text, (p->cache_mode & FAAS_CACHE_FAILURES) != 0);
     faasi_text_json_close(text, '}');
+}
+
+/* How many batches there were of each class of sizes. */
+static void json_batches(struct faasi_text *text, const faas_function_stats *s)
+{
+    faasi_text_json_key(text, "batch_sizes");
+    faasi_text_json_open(text, '[');
+    for (int i = 0; i < FAAS_BATCH_SIZES; i++)
+        faasi_text_json_uint(text, s->batch_sizes[i]);
+    faasi_text_json_close(text, ']');
 }
 
 static void json_stats(struct faasi_text *text, const faas_function_stats *s,
@@ -196,6 +214,14 @@ static void json_stats(struct faasi_text *text, const faas_function_stats *s,
         {"instances_idle", s->instances_idle},
         {"instance_bytes", s->instance_bytes},
         {"instance_idle_bytes", s->instance_idle_bytes},
+        {"batches", s->batches},
+        {"batched", s->batched},
+        {"batch_waiting", s->batch_waiting},
+        {"cache_hits", s->cache_hits},
+        {"cache_misses", s->cache_misses},
+        {"cache_shared", s->cache_shared},
+        {"cache_bytes", s->cache_bytes},
+        {"cache_count", s->cache_count},
         {"p50_ns", faas_histogram_quantile(latency, 0.5)},
         {"p99_ns", faas_histogram_quantile(latency, 0.99)},
     };
@@ -210,6 +236,7 @@ static void json_stats(struct faasi_text *text, const faas_function_stats *s,
     faasi_text_json_double(text, s->billed_gb_s);
     faasi_text_json_key(text, "used_byte_s");
     faasi_text_json_double(text, s->used_byte_s);
+    json_batches(text, s);
     faasi_text_json_close(text, '}');
 }
 
@@ -438,6 +465,12 @@ enum field {
     INSTANCES,
     IDLE,
     BYTES,
+    BATCH_WAITING,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_SHARED,
+    CACHE_BYTES,
+    CACHE_COUNT,
     FIELDS
 };
 
@@ -462,18 +495,28 @@ static const struct {
     [INSTANCES] = {"instances", "gauge", "Instances that exist."},
     [IDLE] = {"instances_idle", "gauge", "Instances in which nothing runs."},
     [BYTES] = {"instance_bytes", "gauge", "Bytes that instances hold."},
+    [BATCH_WAITING] = {"batch_waiting", "gauge", "Calls that wait for a batch."},
+    [CACHE_HITS] = {"cache_hits_total", "counter", "Calls answered from the cache."},
+    [CACHE_MISSES] = {"cache_misses_total", "counter", "Calls not found there."},
+    [CACHE_SHARED] = {"cache_shared_total", "counter",
+                      "Calls that shared the run of an identical one."},
+    [CACHE_BYTES] = {"cache_bytes", "gauge", "Bytes of remembered answers."},
+    [CACHE_COUNT] = {"cache_entries", "gauge", "Remembered answers."},
 };
 
 static void metric_value(struct faasi_text *text, enum field field,
                          const faas_function_stats *s)
 {
     const uint64_t whole[FIELDS] = {
-        [INVOCATIONS] = s->invocations, [ERRORS] = s->errors,
-        [TIMEOUTS] = s->timeouts,       [THROTTLES] = s->throttles,
-        [COLD_STARTS] = s->cold_starts, [INIT_ERRORS] = s->init_errors,
-        [EVICTIONS] = s->evictions,     [CONCURRENCY] = s->concurrency,
-        [PEAK] = s->concurrency_peak,   [INSTANCES] = s->instances,
-        [IDLE] = s->instances_idle,     [BYTES] = s->instance_bytes,
+        [INVOCATIONS] = s->invocations,   [ERRORS] = s->errors,
+        [TIMEOUTS] = s->timeouts,         [THROTTLES] = s->throttles,
+        [COLD_STARTS] = s->cold_starts,   [INIT_ERRORS] = s->init_errors,
+        [EVICTIONS] = s->evictions,       [CONCURRENCY] = s->concurrency,
+        [PEAK] = s->concurrency_peak,     [INSTANCES] = s->instances,
+        [IDLE] = s->instances_idle,       [BYTES] = s->instance_bytes,
+        [CACHE_HITS] = s->cache_hits,     [CACHE_MISSES] = s->cache_misses,
+        [CACHE_SHARED] = s->cache_shared, [CACHE_BYTES] = s->cache_bytes,
+        [CACHE_COUNT] = s->cache_count,   [BATCH_WAITING] = s->batch_waiting,
     };
 
     switch (field) {
@@ -525,6 +568,33 @@ static void latency_samples(struct faasi_text *text, const struct snapshot *snap
     faasi_text_char(text, '\n');
 }
 
+/* Cumulative buckets at powers of two, as they are counted. */
+static void batch_samples(struct faasi_text *text, const struct snapshot *snapshot)
+{
+    const faas_function_stats *s = &snapshot->stats;
+    uint64_t seen = 0;
+
+    for (int i = 0; i < FAAS_BATCH_SIZES; i++) {
+        seen += s->batch_sizes[i];
+        sample_begin(text, "batch_size", "_bucket", snapshot->info.name);
+        faasi_text_printf(text, ",le=\"%d\"} ", 1 << i);
+        faasi_text_uint(text, seen);
+        faasi_text_char(text, '\n');
+    }
+    sample_begin(text, "batch_size", "_bucket", snapshot->info.name);
+    faasi_text_str(text, ",le=\"+Inf\"} ");
+    faasi_text_uint(text, seen);
+    faasi_text_char(text, '\n');
+    sample_begin(text, "batch_size", "_sum", snapshot->info.name);
+    faasi_text_str(text, "} ");
+    faasi_text_uint(text, s->batched);
+    faasi_text_char(text, '\n');
+    sample_begin(text, "batch_size", "_count", snapshot->info.name);
+    faasi_text_str(text, "} ");
+    faasi_text_uint(text, seen);
+    faasi_text_char(text, '\n');
+}
+
 static void prometheus_head(struct faasi_text *text, const char *name, const char *type,
                             const char *help)
 {
@@ -554,6 +624,12 @@ static void prometheus_functions(struct faasi_text *text, faas_runtime *rt,
     for (uint32_t at = 0; snapshot_next(rt, &at, snapshot);)
         if (snapshot->info.kind != FAAS_KIND_ALIAS)
             latency_samples(text, snapshot);
+    prometheus_head(text, "batch_size", "histogram",
+                    "Items in a batch, of functions with a batch handler.");
+    for (uint32_t at = 0; snapshot_next(rt, &at, snapshot);)
+        if (snapshot->info.kind != FAAS_KIND_ALIAS &&
+            snapshot->info.policy.batch_max != 0)
+            batch_samples(text, snapshot);
 }
 
 static void prometheus_runtime(struct faasi_text *text, faas_runtime *rt,
