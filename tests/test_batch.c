@@ -139,7 +139,7 @@ static void await_queue(faas_fn fn, uint32_t count)
 
     do {
         faasi_lock(&desk->lock);
-        waiting = desk->waiting;
+        waiting = faasi_desk_waiting(desk);
         faasi_unlock(&desk->lock);
         if (waiting != count)
             (void)sched_yield();
@@ -508,10 +508,7 @@ START_TEST(a_higher_priority_goes_first_and_no_lower_one_starves)
         batched_must_answer(&b[i]);
     ck_assert_str_eq(seen.order, "0hinl");
     /* The eighth batch begins with the oldest. */
-    while ((desk_of(fn)->takes + 1) % 8 != 7) {
-        atomic_store(&seen.holds, false);
-        ck_assert_ok(call(fn));
-    }
+    desk_of(fn)->takes = 7; // nobody is there
     memset(seen.order, 0, sizeof seen.order);
     atomic_store(&seen.order_size, 0);
     hold_and_queue(&seen, b, fn, 0);

@@ -23,6 +23,8 @@ struct leader {
     struct faasi_wish *own;
     uint64_t led;     /* ticks, for others */
     uint32_t backlog; /* how many waited when it was looked at last */
+    uint32_t ran;     /* items in the last batch, if that is still to be learned from */
+    uint64_t ticks;   /* that it took */
     bool end;         /* the instance served enough, or is old */
     faas_item *items;
     uint32_t room; /* of these */
@@ -233,9 +235,13 @@ static uint32_t batch_take(struct leader *l, struct faasi_wish **list)
         l->own->status = FAAS_EEXPIRED;
         l->own = NULL;
     }
+    if (l->own != NULL && faasi_desk_waiting(desk) == 0) { // alone, as most are
+        *list = l->own;
+        return 1;
+    }
     faasi_lock(&desk->lock);
     do {
-        count = desk->waiting + (l->own != NULL);
+        count = faasi_desk_waiting(desk) + (l->own != NULL);
         if (count == 0)
             break;
         most = l->room < desk->batch_max ? l->room : desk->batch_max;
@@ -353,7 +359,7 @@ static void batch_prepare(struct leader *l, struct faasi_wish *list)
     }
 }
 
-/* Runs a batch, counts it, learns from it and wakes its callers. */
+/* Runs a batch, counts it and wakes its callers. */
 static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
 {
     const faas_clock *clock = l->rt->gate.clock;
@@ -388,9 +394,8 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
         l->end = instance_due(l, count, ended);
     if (l->own == NULL)
         l->led += ticks;
-    faasi_lock(&l->desk->lock);
-    faasi_batchcurve_learn(&l->desk->curve, count, ticks);
-    faasi_unlock(&l->desk->lock);
+    l->ran = count;
+    l->ticks = ticks;
     for (struct faasi_wish *wish = list; wish != NULL; wish = next) {
         next = wish->next;
         wish->state = FAASI_WISH_RAN;
@@ -413,12 +418,13 @@ static void lead_collect(struct leader *l)
     faasi_lock(&desk->lock);
     goal = faasi_batchcurve_goal(&desk->curve, desk->batch_max);
     desk->collecting++;
-    while (!desk->ended && desk->waiting + 1 < goal) {
+    while (!desk->ended && faasi_desk_waiting(desk) + 1 < goal) {
         uint64_t now = faasi_ticks(clock);
 
-        took = faasi_batchcurve_ticks(&desk->curve, desk->waiting + 2 < FAASI_BATCH_MOST
-                                                        ? desk->waiting + 2
-                                                        : FAASI_BATCH_MOST);
+        took = faasi_batchcurve_ticks(&desk->curve,
+                                      faasi_desk_waiting(desk) + 2 < FAASI_BATCH_MOST
+                                          ? faasi_desk_waiting(desk) + 2
+                                          : FAASI_BATCH_MOST);
         until = faasi_ticks_after(l->own->arrived,
                                   faasi_ns_to_ticks(clock, faasi_read(&desk->delay_ns)));
         if (faasi_ticks_since(l->own->deadline, took) < until)
@@ -436,7 +442,7 @@ static void lead_collect(struct leader *l)
                            faasi_ticks_to_ns(clock, until - now) + 1);
     }
     desk->collecting--;
-    l->backlog = desk->waiting;
+    l->backlog = faasi_desk_waiting(desk);
     faasi_unlock(&desk->lock);
 }
 
@@ -446,6 +452,14 @@ static bool seat_wanted(const struct leader *l)
     return faasi_seat_word(&l->cell->seat) != l->cell->context.busy;
 }
 
+/* Learns from the last batch. Holds: the desk's lock. */
+static void lead_learn(struct leader *l)
+{
+    if (l->ran != 0)
+        faasi_batchcurve_learn(&l->desk->curve, l->ran, l->ticks);
+    l->ran = 0;
+}
+
 /* What a leader does next. When it hands its seat over, the cell is no longer its own. */
 enum next { LEAD_ON, LEAVE, HANDED_OVER };
 
@@ -453,24 +467,28 @@ static enum next lead_next(struct leader *l, uint64_t deadline)
 {
     struct faasi_desk *desk = l->desk;
     const faas_clock *clock = l->rt->gate.clock;
-    bool leave = l->end || seat_wanted(l), late;
     struct faasi_wish *head;
     uint64_t done;
+    bool late;
 
+    /* Who comes after this look is seen when the seat was left. */
+    if (l->end || seat_wanted(l) || faasi_desk_waiting(desk) == 0)
+        return LEAVE;
     faasi_lock(&desk->lock);
-    head = leave ? NULL : faasi_desk_head(desk);
+    lead_learn(l);
+    head = faasi_desk_head(desk);
     if (head == NULL) {
         faasi_unlock(&desk->lock);
         return LEAVE;
     }
-    l->backlog = desk->waiting;
+    l->backlog = faasi_desk_waiting(desk);
     done = faasi_ticks_after(faasi_ticks(clock), faasi_batchcurve_ticks(&desk->curve, 1));
     late = done > deadline || l->led >= faasi_ns_to_ticks(clock, LEAD_NS);
     if (late) {
         faasi_desk_unqueue(desk, head);
         head->state = FAASI_WISH_LEADS;
         head->cell = l->cell;
-        head->backlog = desk->waiting;
+        head->backlog = faasi_desk_waiting(desk);
         faasi_bell_ring(&head->bell);
     }
     faasi_unlock(&desk->lock);
@@ -491,19 +509,17 @@ static void lead_room(struct leader *l)
     l->room = FAASI_BATCH_MOST;
 }
 
-/* Sends the head of the queue to seek a seat, if somebody waits and may be forgotten. */
+/* Sends the head of the queue to seek a seat, if somebody waits and may be forgotten.
+ * Holds: the desk's lock. */
 static void queue_promote(struct faasi_desk *desk)
 {
-    struct faasi_wish *head;
+    struct faasi_wish *head = faasi_desk_head(desk);
 
-    faasi_lock(&desk->lock);
-    head = faasi_desk_head(desk);
-    if (head != NULL) {
-        faasi_desk_unqueue(desk, head);
-        head->state = FAASI_WISH_SEEKS;
-        faasi_bell_ring(&head->bell);
-    }
-    faasi_unlock(&desk->lock);
+    if (head == NULL)
+        return;
+    faasi_desk_unqueue(desk, head);
+    head->state = FAASI_WISH_SEEKS;
+    faasi_bell_ring(&head->bell);
 }
 
 /* Runs batches in `cell`, which is ready, the first one with `own`. The seat is left, or
@@ -538,7 +554,10 @@ static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *c
         return;
     if (l.end || !faasi_seat_leave(&cell->seat, cell->context.busy))
         faasi_gate_leave(&rt->gate, cell, l.end);
+    faasi_lock(&desk->lock);
+    lead_learn(&l);
     queue_promote(desk);
+    faasi_unlock(&desk->lock);
 }
 
 /* ---- seeking and following ---- */
@@ -552,6 +571,22 @@ static uint32_t seats_below(const struct faas_context *parent,
     for (; parent != NULL; parent = parent->parent)
         count += parent->function == f;
     return count;
+}
+
+/* Takes a seat that is warm and free, or returns NULL. No lock: for the call that finds
+ * nobody before it. */
+static struct faasi_cell *seat_at_once(struct faasi_desk *desk)
+{
+    struct faasi_look look;
+
+    /* Where calls are collected the lock tells whether somebody does. */
+    if (faasi_read(&desk->delay_ns) != 0 ||
+        atomic_load_explicit(&desk->gate->waiting, memory_order_relaxed) != 0)
+        return NULL;
+    faasi_seats_look(&desk->function->seats, &look);
+    return look.idle != NULL && faasi_seat_take(look.idle, look.idle_word)
+               ? faasi_cell_of(look.idle)
+               : NULL;
 }
 
 /* Queues a wish if the function is full, or somebody collects. FAAS_OK without a seat or
@@ -568,7 +603,7 @@ static faas_status wish_queue(struct faasi_desk *desk, struct faasi_wish *wish,
     if (desk->ended)
         status = FAAS_ENOENT;
     else if (!first && desk->collecting != 0 &&
-             desk->waiting + desk->collecting < desk->batch_max)
+             faasi_desk_waiting(desk) + desk->collecting < desk->batch_max)
         *queued = true;
     else if (faasi_seats_full(&f->seats, &look)) {
         /* Nobody would come: it is off, or we stand on those who sit. */
@@ -651,10 +686,15 @@ static faas_status wish_run(faas_runtime *rt, struct faasi_desk *desk,
                             struct faasi_wish *wish, struct faas_context *parent,
                             struct start *start)
 {
-    struct faasi_cell *cell = NULL;
+    struct faasi_cell *cell = seat_at_once(desk);
     faas_status status = FAAS_OK;
     bool first = false, queued;
 
+    if (cell != NULL) {
+        status = cell_ready(rt, cell, start);
+        if (status != FAAS_OK)
+            return status;
+    }
     while (cell == NULL) {
         status = wish_queue(desk, wish, parent, first, &queued);
         if (status != FAAS_OK)
@@ -693,8 +733,11 @@ faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
         return status;
     status = wish_run(rt, desk, &wish, call->parent, &start);
     /* It may have been somebody's hope: as a sitter, or as one that was to seek. */
-    if (wish.state != FAASI_WISH_RAN)
+    if (wish.state != FAASI_WISH_RAN) {
+        faasi_lock(&desk->lock);
         queue_promote(desk);
+        faasi_unlock(&desk->lock);
+    }
     wish_close(rt, desk, &wish, &start, result);
     return status;
 }

@@ -10,6 +10,9 @@ static const double SLACK = 1.04;
 /* What is so much dearer than the best loses: nothing larger is tried. */
 static const double LOSES = 1.02;
 
+/* A run counts as so much longer than what is known at most. */
+static const double DEARER = 1.25;
+
 /* ---- classes ---- */
 
 static unsigned class_of(uint32_t size)
@@ -67,9 +70,9 @@ void faasi_batchcurve_learn(struct faasi_batchcurve *curve, uint32_t size, uint6
         if (took < old)
             curve->at[class].ticks = took;
     } else {
-        /* A run that was interrupted counts as twice as long. */
-        if (took > 2 * old && old > 0)
-            took = 2 * old;
+        /* A run that was interrupted must not make its size look dear. */
+        if (took > DEARER * old && old > 0)
+            took = DEARER * old;
         curve->at[class].ticks += (took - old) / SMOOTH;
     }
     if (curve->at[class].samples < UINT32_MAX)

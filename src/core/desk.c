@@ -167,7 +167,7 @@ void faasi_desk_close(struct faasi_desk *desk)
         return;
     if (desk->clock != NULL)
         faasi_clock_ignore(desk->clock, &desk->listener);
-    assert(desk->waiting == 0 && desk->flights == NULL && desk->bells == NULL);
+    assert(faasi_desk_waiting(desk) == 0 && desk->flights == NULL && desk->bells == NULL);
     while ((place = desk->spare) != NULL) {
         desk->spare = place->next;
         place_free(desk, place);
@@ -287,7 +287,7 @@ void faasi_desk_stats(struct faasi_desk *desk, faas_function_stats *stats)
     stats->cache_misses = faasi_read(&tally->misses);
     stats->cache_shared = faasi_read(&tally->shared);
     faasi_lock(&desk->lock);
-    stats->batch_waiting = desk->waiting;
+    stats->batch_waiting = faasi_desk_waiting(desk);
     stats->cache_count = desk->responses.count;
     stats->cache_bytes = desk->responses.bytes;
     faasi_unlock(&desk->lock);
@@ -350,6 +350,11 @@ void faasi_desk_unplace(struct faasi_desk *desk, struct faasi_place *place)
 
 /* ---- the queue ---- */
 
+static void waiting_set(struct faasi_desk *desk, uint32_t waiting)
+{
+    atomic_store_explicit(&desk->waiting, waiting, memory_order_relaxed);
+}
+
 void faasi_desk_queue(struct faasi_desk *desk, struct faasi_wish *wish, bool first)
 {
     struct faasi_wishes *queue = &desk->queue[wish->priority];
@@ -362,7 +367,7 @@ void faasi_desk_queue(struct faasi_desk *desk, struct faasi_wish *wish, bool fir
         wish->next->link = &wish->next;
     else
         queue->last = &wish->next;
-    desk->waiting++;
+    waiting_set(desk, faasi_desk_waiting(desk) + 1);
     faasi_bell_list(desk, &wish->bell);
     if (desk->collecting != 0)
         faasi_wake_all(&desk->more);
@@ -377,7 +382,7 @@ void faasi_desk_unqueue(struct faasi_desk *desk, struct faasi_wish *wish)
         desk->queue[wish->priority].last = wish->link;
     wish->next = NULL;
     wish->link = NULL;
-    desk->waiting--;
+    waiting_set(desk, faasi_desk_waiting(desk) - 1);
     faasi_bell_unlist(&wish->bell);
 }
 

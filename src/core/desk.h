@@ -112,7 +112,7 @@ struct faasi_desk {
     uint32_t batch_max;
     _Atomic uint64_t delay_ns;
     struct faasi_wishes queue[FAASI_PRIORITIES];
-    uint32_t waiting;    /* in the queue */
+    _Atomic uint32_t waiting; /* in the queue */
     uint32_t collecting; /* seated, and waiting for more items as they were told to */
     uint32_t takes;      /* batches taken from the queue */
     faasi_cond more;     /* for those: one more waits, or nothing is worth waiting for */
@@ -178,13 +178,19 @@ void faasi_bell_ring(struct faasi_bell *bell);
 bool faasi_bell_wait(const struct faasi_desk *desk, struct faasi_bell *bell,
                      uint64_t until);
 
-/* ---- the queue; all of it Holds: the desk's lock ---- */
+/* ---- the queue; all that changes it Holds: the desk's lock ---- */
 
 /* Adds a wish behind those of its priority, or before them. */
 void faasi_desk_queue(struct faasi_desk *desk, struct faasi_wish *wish, bool first);
 
 /* Takes one out. */
 void faasi_desk_unqueue(struct faasi_desk *desk, struct faasi_wish *wish);
+
+/* How many wait; without the lock how many did a moment ago. */
+static inline uint32_t faasi_desk_waiting(const struct faasi_desk *desk)
+{
+    return atomic_load_explicit(&desk->waiting, memory_order_relaxed);
+}
 
 /* The one that goes next: of the highest priority, but every eighth time the one that
  * waits for longest. NULL if none waits. */
