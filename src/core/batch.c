@@ -54,7 +54,7 @@ static unsigned priority_of(const struct faasi_request *request)
 }
 
 static faas_status wish_open(faas_runtime *rt, struct faasi_desk *desk,
-                             const struct faasi_call *call, struct faasi_wish *wish)
+                             struct faasi_call *call, struct faasi_wish *wish)
 {
     const faas_clock *clock = rt->gate.clock;
     struct faasi_function *f = desk->function;
@@ -69,7 +69,7 @@ static faas_status wish_open(faas_runtime *rt, struct faasi_desk *desk,
     if (wish->deadline < wish->until)
         wish->until = wish->deadline;
     wish->priority = priority_of(call->request);
-    wish->place = faasi_desk_place(desk);
+    wish->place = faasi_desk_place(desk, &call->place);
     if (wish->place == NULL)
         return FAAS_ENOMEM;
     wish->place->id = call->id != NULL ? *call->id : faasi_unseated_id(rt);
@@ -103,7 +103,7 @@ static faas_meter meter_of(faas_runtime *rt, const struct faasi_wish *wish,
     return meter;
 }
 
-/* Hands over what came of it, and gives the place back. */
+/* Hands over what came of it. */
 static void wish_close(faas_runtime *rt, struct faasi_desk *desk, struct faasi_wish *wish,
                        const struct start *start, faas_result **result)
 {
@@ -131,7 +131,6 @@ static void wish_close(faas_runtime *rt, struct faasi_desk *desk, struct faasi_w
     } else {
         faasi_heap_wipe(wish->place->heap);
     }
-    faasi_desk_unplace(desk, wish->place);
 }
 
 /* It does not run. Its sleeper may be gone afterwards. Holds: the desk's lock. */
@@ -719,7 +718,7 @@ static faas_status wish_run(faas_runtime *rt, struct faasi_desk *desk,
 }
 
 faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
-                               const struct faasi_call *call, faas_result **result)
+                               struct faasi_call *call, faas_result **result)
 {
     struct faasi_wish wish = {.state = FAASI_WISH_WAITS};
     struct start start = {0, false};

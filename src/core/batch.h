@@ -23,6 +23,6 @@
 /* As faas_invoke() of a function with a batch handler, by a user of its desk.
  * @return also FAAS_ENOENT: the function died before the call ran */
 faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
-                               const struct faasi_call *call, faas_result **result);
+                               struct faasi_call *call, faas_result **result);
 
 #endif /* FAASI_BATCH_H */

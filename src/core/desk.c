@@ -181,31 +181,48 @@ void faasi_desk_close(struct faasi_desk *desk)
 
 /* ---- users ---- */
 
-faas_status faasi_desk_enter(struct faasi_desk *desk)
+faas_status faasi_desk_enter(struct faasi_desk *desk, struct faasi_place **place)
 {
     faas_status status = FAAS_OK;
 
     if (atomic_load_explicit(&desk->gate->closing, memory_order_relaxed))
         return FAAS_ECLOSED;
     faasi_lock(&desk->lock);
-    if (desk->ended)
+    if (desk->ended) {
         status = FAAS_ENOENT;
-    else
+    } else {
         desk->users++;
+        *place = desk->spare;
+        if (*place != NULL) {
+            desk->spare = (*place)->next;
+            desk->spare_count--;
+        }
+    }
     faasi_unlock(&desk->lock);
     return status;
 }
 
-void faasi_desk_leave(struct faasi_desk *desk)
+void faasi_desk_leave(struct faasi_desk *desk, struct faasi_place *place)
 {
     struct faasi_gate *gate = desk->gate;
-    bool ended;
+    bool ended, surplus;
 
     faasi_lock(&desk->lock);
+    surplus = place != NULL && desk->spare_count >= SPARE_MAX;
+    if (place != NULL && !surplus) {
+        place->next = desk->spare;
+        desk->spare = place;
+        desk->spare_count++;
+    }
     ended = desk->ended;
-    if (!ended)
+    if (!ended && !surplus)
         desk->users--;
     faasi_unlock(&desk->lock);
+    if (surplus) { // as a user still, which keeps the desk
+        place_free(desk, place);
+        faasi_desk_leave(desk, NULL);
+        return;
+    }
     if (!ended)
         return;
     /* It was turned into a hold, which keeps the function until we let go here. */
@@ -304,48 +321,22 @@ void faasi_desk_inherit(struct faasi_desk *desk, struct faasi_desk *old)
 
 /* ---- places ---- */
 
-struct faasi_place *faasi_desk_place(struct faasi_desk *desk)
+struct faasi_place *faasi_desk_place(struct faasi_desk *desk, struct faasi_place **place)
 {
     struct faasi_gate *gate = desk->gate;
-    struct faasi_place *place;
+    struct faasi_place *p = *place;
 
-    faasi_lock(&desk->lock);
-    place = desk->spare;
-    if (place != NULL) {
-        desk->spare = place->next;
-        desk->spare_count--;
-    }
-    faasi_unlock(&desk->lock);
-    if (place == NULL)
-        place = faasi_alloc_zeroed(gate->allocator, sizeof *place);
-    if (place == NULL)
+    if (p == NULL)
+        p = *place = faasi_alloc_zeroed(gate->allocator, sizeof *p);
+    if (p == NULL)
         return NULL;
-    if (place->heap != NULL && !faasi_heap_is_home(place->heap)) {
-        faasi_heap_close(place->heap);
-        place->heap = NULL;
+    if (p->heap != NULL && !faasi_heap_is_home(p->heap)) {
+        faasi_heap_close(p->heap);
+        p->heap = NULL;
     }
-    if (place->heap == NULL)
-        place->heap = faasi_heap_open(gate->allocator, &gate->held_bytes);
-    if (place->heap != NULL)
-        return place;
-    faasi_free(gate->allocator, place, sizeof *place);
-    return NULL;
-}
-
-void faasi_desk_unplace(struct faasi_desk *desk, struct faasi_place *place)
-{
-    bool keep;
-
-    faasi_lock(&desk->lock);
-    keep = desk->spare_count < SPARE_MAX;
-    if (keep) {
-        place->next = desk->spare;
-        desk->spare = place;
-        desk->spare_count++;
-    }
-    faasi_unlock(&desk->lock);
-    if (!keep)
-        place_free(desk, place);
+    if (p->heap == NULL)
+        p->heap = faasi_heap_open(gate->allocator, &gate->held_bytes);
+    return p->heap == NULL ? NULL : p;
 }
 
 /* ---- the queue ---- */

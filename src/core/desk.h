@@ -133,12 +133,13 @@ faas_status faasi_desk_open(struct faasi_gate *gate, struct faasi_function *f,
 /* Nobody uses it any more. Accepts NULL. Not under a lock. */
 void faasi_desk_close(struct faasi_desk *desk);
 
-/* Becomes a user. In a read section.
+/* Becomes a user, with a place if one is at hand (else NULL). In a read section.
  * @return FAAS_OK, FAAS_ECLOSED, or FAAS_ENOENT: look the handle up again */
-faas_status faasi_desk_enter(struct faasi_desk *desk);
+faas_status faasi_desk_enter(struct faasi_desk *desk, struct faasi_place **place);
 
-/* Is one no longer. Runs close hooks, if it was the last one of a dead function. */
-void faasi_desk_leave(struct faasi_desk *desk);
+/* Is one no longer, and gives its place back, or NULL: what was handed out of its heap
+ * stays the result's. Runs close hooks, if it was the last one of a dead function. */
+void faasi_desk_leave(struct faasi_desk *desk, struct faasi_place *place);
 
 /* The function dies: sends away who waits. Returns how many users there are, each of whom
  * lets go of one of `f->holds` when it leaves. Holds: the gate's lock. */
@@ -155,11 +156,9 @@ void faasi_desk_stats(struct faasi_desk *desk, faas_function_stats *stats);
 /* Counts go on in `old`'s from here on. Both may be NULL. */
 void faasi_desk_inherit(struct faasi_desk *desk, struct faasi_desk *old);
 
-/* A place with an empty heap that is home, or NULL without memory. Not under the lock. */
-struct faasi_place *faasi_desk_place(struct faasi_desk *desk);
-
-/* Gives it back; what was handed out of its heap stays the result's. */
-void faasi_desk_unplace(struct faasi_desk *desk, struct faasi_place *place);
+/* Makes sure that a user has a place, with a heap that is home and empty. Returns it, or
+ * NULL without memory. Not under the lock. */
+struct faasi_place *faasi_desk_place(struct faasi_desk *desk, struct faasi_place **place);
 
 /* ---- bells ---- */
 

@@ -208,7 +208,7 @@ static faas_status call_probe(faas_runtime *rt, struct faasi_function *f)
  * In a read section, which it leaves. Of a dry run both are NULL. */
 static faas_status call_enter(faas_runtime *rt, const struct faasi_request *request,
                               struct admission *admission, struct faasi_cell **cell,
-                              struct faasi_desk **desk)
+                              struct faasi_desk **desk, struct faasi_place **place)
 {
     faas_status status;
 
@@ -226,7 +226,7 @@ static faas_status call_enter(faas_runtime *rt, const struct faasi_request *requ
             status = call_probe(rt, f);
         else if (f->desk == NULL)
             status = faasi_gate_try(&rt->gate, f, cell);
-        else if ((status = faasi_desk_enter(f->desk)) == FAAS_OK)
+        else if ((status = faasi_desk_enter(f->desk, place)) == FAAS_OK)
             *desk = f->desk;
         else if (status == FAAS_ENOENT)
             continue; // it was replaced
@@ -478,12 +478,15 @@ faas_status faasi_invoke_one(faas_runtime *rt, struct faasi_function *f,
 /* Runs a call whose function has a desk, and leaves that. On FAAS_ENOENT the handle is to
  * be looked up again, in a read section that this has entered. */
 static faas_status call_at_desk(faas_runtime *rt, struct faasi_desk *desk,
+                                struct faasi_place *place,
                                 const struct faasi_request *request,
                                 struct faas_context *parent,
                                 const struct admission *admission, faas_result **result)
 {
-    struct faasi_call call = {
-        .request = request, .parent = parent, .deadline = admission->deadline};
+    struct faasi_call call = {.request = request,
+                              .parent = parent,
+                              .deadline = admission->deadline,
+                              .place = place};
     faas_status status;
 
     if (request->options != NULL && id_given(request->options->request_id))
@@ -494,7 +497,7 @@ static faas_status call_at_desk(faas_runtime *rt, struct faasi_desk *desk,
     /* As a visitor, because once the desk is left nothing else keeps the runtime. */
     if (status == FAAS_ENOENT && faasi_visit(rt) != FAAS_OK)
         status = FAAS_ECLOSED;
-    faasi_desk_leave(desk);
+    faasi_desk_leave(desk, call.place);
     if (status == FAAS_ENOENT) {
         faasi_read_enter();
         faasi_unvisit(rt);
@@ -512,15 +515,16 @@ static faas_status call_admit(faas_runtime *rt, const struct faasi_request *requ
     const struct hint *hint = hint_of(request->fn);
     struct faasi_cell *cell;
     struct faasi_desk *desk;
+    struct faasi_place *place;
     faas_status status;
 
     if (hint->cell != NULL && !fn_equal(hint->fn, request->fn))
         hints_miss();
     for (;;) {
-        status = call_enter(rt, request, &admission, &cell, &desk);
+        status = call_enter(rt, request, &admission, &cell, &desk, &place);
         if (desk == NULL)
             break;
-        status = call_at_desk(rt, desk, request, parent, &admission, result);
+        status = call_at_desk(rt, desk, place, request, parent, &admission, result);
         if (status != FAAS_ENOENT)
             return status;
     }

@@ -8,12 +8,15 @@
 
 #include "state.h"
 
+struct faasi_place;
+
 /* A call that has come as far as to its function. */
 struct faasi_call {
     const struct faasi_request *request;
     struct faas_context *parent; /* whose handler made it */
     uint64_t deadline;           /* ticks; the function's own limit not counted in */
     const faas_id *id;           /* NULL: it needs a new one */
+    struct faasi_place *place;   /* at the desk; or NULL, see faasi_desk_place() */
 };
 
 /* As faas_invoke(); `result` NULL drops the output. */

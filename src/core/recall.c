@@ -6,8 +6,8 @@
 #include "hash.h"
 
 /* Calls the function. */
-static faas_status run(faas_runtime *rt, struct faasi_desk *desk,
-                       const struct faasi_call *call, faas_result **result)
+static faas_status run(faas_runtime *rt, struct faasi_desk *desk, struct faasi_call *call,
+                       faas_result **result)
 {
     if (desk->collects)
         return faasi_batch_invoke(rt, desk, call, result);
@@ -22,9 +22,8 @@ static bool fresh(const struct faasi_call *call)
 
 /* Hands a response over as the result of this call. Returns false without memory: then
  * it was a miss. */
-static bool answer(faas_runtime *rt, struct faasi_desk *desk,
-                   const struct faasi_call *call, const struct faasi_response *response,
-                   faas_result **result)
+static bool answer(faas_runtime *rt, struct faasi_desk *desk, struct faasi_call *call,
+                   const struct faasi_response *response, faas_result **result)
 {
     faas_bytes output = faasi_response_output(response);
     struct faasi_place *place;
@@ -34,7 +33,7 @@ static bool answer(faas_runtime *rt, struct faasi_desk *desk,
 
     if (result == NULL)
         return true;
-    place = faasi_desk_place(desk);
+    place = faasi_desk_place(desk, &call->place);
     if (place == NULL)
         return false;
     faasi_heap_start(place->heap, UINT64_MAX);
@@ -44,7 +43,6 @@ static bool answer(faas_runtime *rt, struct faasi_desk *desk,
                   : faasi_heap_alloc(place->heap, response->message_size + 1);
     if (copy == NULL || (message == NULL && response->message_size != 0)) {
         faasi_heap_wipe(place->heap);
-        faasi_desk_unplace(desk, place);
         return false;
     }
     if (output.size != 0)
@@ -58,7 +56,6 @@ static bool answer(faas_runtime *rt, struct faasi_desk *desk,
     out->meter =
         (faas_meter){.request_id = call->id != NULL ? *call->id : faasi_unseated_id(rt)};
     *result = out;
-    faasi_desk_unplace(desk, place);
     return true;
 }
 
@@ -152,7 +149,7 @@ static bool flight_has_fellows(struct faasi_desk *desk, const struct faasi_fligh
 
 /* Runs the call, the flight having begun, and tells the cache and who waits. */
 static faas_status flight_run(faas_runtime *rt, struct faasi_desk *desk,
-                              const struct faasi_call *call, struct faasi_flight *flight,
+                              struct faasi_call *call, struct faasi_flight *flight,
                               faas_result **result)
 {
     struct faasi_response *response = NULL;
@@ -197,7 +194,7 @@ static faas_status fellow_wait(struct faasi_desk *desk, struct faasi_fellow *fel
 
 /* Until when a call may wait. */
 static uint64_t deadline_of(const faas_runtime *rt, const struct faasi_desk *desk,
-                            const struct faasi_call *call)
+                            struct faasi_call *call)
 {
     const faas_clock *clock = rt->gate.clock;
 
@@ -252,7 +249,7 @@ static void tell(_Atomic uint64_t *count)
 }
 
 faas_status faasi_recall_invoke(faas_runtime *rt, struct faasi_desk *desk,
-                                const struct faasi_call *call, faas_result **result)
+                                struct faasi_call *call, faas_result **result)
 {
     struct faasi_flight own = {.key = call->request->input};
     bool anew = fresh(call);

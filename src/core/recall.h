@@ -17,6 +17,6 @@
 /* As faas_invoke() of a function that has a desk, by a user of it.
  * @return also FAAS_ENOENT: the function died before the call ran */
 faas_status faasi_recall_invoke(faas_runtime *rt, struct faasi_desk *desk,
-                                const struct faasi_call *call, faas_result **result);
+                                struct faasi_call *call, faas_result **result);
 
 #endif /* FAASI_RECALL_H */
