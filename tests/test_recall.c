@@ -518,6 +518,28 @@ START_TEST(an_update_while_a_call_runs_parts_what_came_before_from_what_comes_af
 }
 END_TEST
 
+START_TEST(what_ran_before_an_update_is_not_remembered_after_it)
+{
+    struct sharer s;
+    struct slow slow;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    slow_init(&slow);
+    fn = slow_fn(&slow, 100000);
+    sharer_start(&s, fn, "a", 0);
+    sem_take(&slow.entered);
+    ck_assert_ok(faas_function_update(w.rt, fn, FAAS_FUNCTION(.timeout_ns = SEC)));
+    (void)sem_post(&slow.leave);
+    sharer_must(&s, FAAS_OK, "a 0");
+    ck_assert_uint_eq(stats_of(fn).cache_count, 0);
+    (void)sem_post(&slow.leave);
+    must_answer(fn, "a", "a 1");
+    must_answer(fn, "a", "a 1");
+    CLOSE();
+}
+END_TEST
+
 static int asks_itself(faas_context *ctx, faas_bytes input)
 {
     atomic_uint *count = faas_user(ctx);
@@ -607,5 +629,6 @@ SUITE_MAIN("recall", nothing_is_remembered_unless_asked_for,
            identical_calls_in_flight_share_one_run, who_shares_a_run_shares_its_failure,
            who_waits_for_a_late_run_runs_itself_and_one_that_is_late_gives_up,
            an_update_while_a_call_runs_parts_what_came_before_from_what_comes_after,
+           what_ran_before_an_update_is_not_remembered_after_it,
            a_call_of_itself_does_not_wait_for_itself,
            the_cache_stands_in_front_of_a_batch, what_cannot_be_remembered_is_refused)
