@@ -310,8 +310,14 @@ static void batch_count(const struct leader *l, const struct faasi_wish *list,
         if (peak > faasi_read(&c->peak_bytes))
             faasi_write(&c->peak_bytes, peak);
         faasi_add(&c->wait_ticks, faasi_ticks_since(wish->begun, wish->arrived));
-        if (wish->status != FAAS_OK)
-            faasi_add(wish->status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors, 1);
+        if (wish->status != FAAS_OK) {
+            _Atomic uint64_t *failures =
+                wish->status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors;
+
+            /* Release: whoever sees it sees the calls. Pairs with faasi_gate_stats(). */
+            atomic_store_explicit(failures, faasi_read(failures) + 1,
+                                  memory_order_release);
+        }
     }
     atomic_store_explicit(&c->used_byte_ns, used, memory_order_relaxed);
     atomic_fetch_add_explicit(&tally->batches, 1, memory_order_relaxed);
