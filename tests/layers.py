@@ -14,16 +14,17 @@ import sys
 
 LAYERS = [
     # 0: the vocabulary, memory, time, threads
-    "base status mem clock machine sync atomics grace",
+    "base status mem clock machine sync atomics grace park",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy admission replay batchcurve responses",
+    "pattern transform timer policy admission replay batchcurve responses lanes inlet record",
     # 2: parts of a runtime
-    "function context registry alias routes code gate desk instance warm ruleset",
+    "function context registry alias routes code gate desk instance warm ruleset "
+    "jobs letters dedupe",
     # 3: the path of an invocation
-    "state report invoke batch recall functions symbol bus",
+    "state report invoke batch recall functions symbol bus async letterbox",
     # 4: the whole
-    "describe runtime",
+    "describe host runtime",
 ]
 
 # The one room that includes a library's header.

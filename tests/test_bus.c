@@ -290,7 +290,7 @@ static int is_late(faas_context *ctx, faas_bytes input)
 START_TEST(the_delivery_counts_what_each_target_did_and_no_one_stops_the_next)
 {
     faas_event *event;
-    faas_delivery d = {9, 9, 9, 9};
+    faas_delivery d = {9, 9, 9, 9, 9, 9};
     faas_fn off;
 
     OPEN_DEFAULT();
@@ -865,7 +865,7 @@ END_TEST
 START_TEST(data_that_says_it_is_json_and_is_not_is_refused)
 {
     faas_event *event;
-    faas_delivery d = {9, 9, 9, 9};
+    faas_delivery d = {9, 9, 9, 9, 9, 9};
 
     OPEN_DEFAULT();
     (void)subscribed(journalist("a"), NULL);

@@ -70,6 +70,8 @@ typedef enum faas_status {
     FAAS_ECLOSED = -18,  /**< the runtime is closing */
     FAAS_EDEPTH = -19,   /**< calls are nested too deeply */
     FAAS_EINIT = -20,    /**< the instance's init failed or was late */
+    FAAS_ECANCELLED = -21, /**< it was cancelled before it ran, or ran again */
+    FAAS_EPENDING = -22,   /**< it has not ended yet */
 
     /* The handler ran. */
     FAAS_EHANDLER = -32,  /**< it returned non-zero */

@@ -23,6 +23,9 @@ typedef struct faas_subscription {
     const char *type; /**< this very type; or, ending in `.*`, every type that begins with
                            what stands before the star; `*` alone is every type */
     const char *source; /**< this very source */
+    uint32_t queued;    /**< 1: the function is invoked asynchronously, and the publisher
+                             does not wait; see async.h */
+    uint32_t reserved;  /**< 0 */
 } faas_subscription;
 
 /** A subscription with the named fields: `FAAS_ON(.type = "order.*")`. */
@@ -66,6 +69,9 @@ typedef struct faas_rule_options {
                                      stand, `{"who": "$.data.name"}`; default: none */
     const char *input_template; /**< what the function gets instead of the event's data,
                                      with `<who>` where a value goes; default: the data */
+    uint32_t queued;            /**< 1: the function is invoked asynchronously, and the
+                                     publisher does not wait; see async.h */
+    uint32_t reserved;          /**< 0 */
 } faas_rule_options;
 
 /**
@@ -116,10 +122,13 @@ FAAS_API FAAS_NODISCARD faas_status faas_rule_delete(faas_runtime *rt, const cha
 
 /** What became of a published event, target by target. */
 typedef struct faas_delivery {
-    uint32_t matched; /**< subscriptions that asked for it */
-    uint32_t ran;     /**< handlers that ran and answered */
-    uint32_t refused; /**< that did not run: throttled, closing, no memory, gone */
-    uint32_t failed;  /**< that ran and failed, or came back late */
+    uint32_t matched;  /**< subscriptions that asked for it */
+    uint32_t ran;      /**< handlers that ran and answered */
+    uint32_t refused;  /**< that did not run: throttled, closing, no memory, gone */
+    uint32_t failed;   /**< that ran and failed, or came back late */
+    uint32_t queued;   /**< invocations that were queued */
+    uint32_t repeated; /**< 1: it was published before, see `dedupe` of
+                            faas_runtime_options; nothing ran */
 } faas_delivery;
 
 /**
@@ -128,8 +137,13 @@ typedef struct faas_delivery {
  *
  * Data that says it is JSON is checked first, once per event, unless it is trusted. Each
  * target is a whole invocation, under its own limits, with the event's data as input.
+ * Queued targets are submitted in the same order, each sharing the event.
  * What one does is no matter to the next. Inside a handler they inherit its remaining
  * time.
+ *
+ * A runtime with `dedupe` hands an event over once: what comes again in the window is
+ * FAAS_OK, and `delivery->repeated` tells. A publish that failed does not count, and while
+ * it runs the same event is a repetition already.
  *
  * @param      event     Borrowed; targets that keep it acquire it.
  * @param[out] delivery  What became of it. May be NULL.

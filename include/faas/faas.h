@@ -6,6 +6,7 @@
 #ifndef FAAS_FAAS_H
 #define FAAS_FAAS_H
 
+#include <faas/async.h>
 #include <faas/base.h>
 #include <faas/batch.h>
 #include <faas/bus.h>
@@ -14,6 +15,7 @@
 #include <faas/function.h>
 #include <faas/invoke.h>
 #include <faas/keepalive.h>
+#include <faas/letters.h>
 #include <faas/rules.h>
 #include <faas/runtime.h>
 #include <faas/signature.h>

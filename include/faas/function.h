@@ -77,6 +77,9 @@ typedef int faas_init_hook(faas_context *ctx, void **state);
  */
 typedef void faas_close_hook(void *state, void *user);
 
+/** How a function is invoked asynchronously; see async.h. */
+struct faas_async;
+
 /** What a call finds when a limit is reached. */
 typedef enum faas_full {
     FAAS_FULL_DEFAULT = 0, /**< FAAS_FULL_REFUSE */
@@ -86,9 +89,10 @@ typedef enum faas_full {
 
 /** Flags: what a function with a response cache, or without one, does beside it. */
 enum {
-    FAAS_CACHE_SINGLE_FLIGHT = 1, /**< calls with the same input, made while one such runs,
+    FAAS_CACHE_SINGLE_FLIGHT =
+        1,                  /**< calls with the same input, made while one such runs,
                                        wait for its answer and share it */
-    FAAS_CACHE_FAILURES = 2       /**< what the handler failed with is remembered, too */
+    FAAS_CACHE_FAILURES = 2 /**< what the handler failed with is remembered, too */
 };
 
 /**
@@ -153,6 +157,8 @@ typedef struct faas_function {
                                         answer depends on its input alone */
     uint64_t cache_ns;             /**< how long an answer is good; default
                                         FAAS_FOREVER */
+    const struct faas_async *async; /**< how it is invoked asynchronously, from
+                                         FAAS_ASYNC(); copied; default: see there */
 } faas_function;
 
 /**

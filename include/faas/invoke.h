@@ -44,8 +44,11 @@ typedef struct faas_meter {
 /** What came out of an invocation: its output, and what it took. */
 typedef struct faas_result faas_result;
 
-/** Whose item goes first where items wait for a batch. The last one is not starved: every
- * eighth batch begins with the item that waits for longest. */
+/**
+ * Who goes first where calls wait for a batch, or asynchronous ones for a worker. None
+ * starves: every eighth batch begins with the item that waits for longest, and a level of
+ * queued invocations that was not served for 100 ms goes before those above it, once.
+ */
 typedef enum faas_priority {
     FAAS_PRIORITY_DEFAULT = 0, /**< FAAS_PRIORITY_NORMAL */
     FAAS_PRIORITY_HIGH = 1,
@@ -58,23 +61,23 @@ typedef enum faas_priority {
  * field means its default. Pointers are borrowed until the call returns.
  */
 typedef struct faas_invoke_options {
-    size_t size;          /**< sizeof(faas_invoke_options) */
-    uint64_t limit_ns;    /**< time allowed, from now, for everything; default: the
+    size_t size;            /**< sizeof(faas_invoke_options) */
+    uint64_t limit_ns;      /**< time allowed, from now, for everything; default: the
                                function's */
-    uint64_t deadline_ns; /**< or an instant of the runtime's clock; the sooner one
+    uint64_t deadline_ns;   /**< or an instant of the runtime's clock; the sooner one
                                counts */
-    faas_bytes key;       /**< chooses the version behind an alias; default: the request
+    faas_bytes key;         /**< chooses the version behind an alias; default: the request
                                id */
-    faas_bytes tenant;    /**< who asks */
-    faas_bytes trace;     /**< a trace id, handed through; default: the calling
+    faas_bytes tenant;      /**< who asks */
+    faas_bytes trace;       /**< a trace id, handed through; default: the calling
                                handler's */
-    faas_event *event;    /**< what it is about; its data is the input then */
-    faas_id request_id;   /**< default: a new one */
-    uint32_t attempt;     /**< which try this is; default 1 */
-    uint32_t dry_run;     /**< 1: only says whether the function is there and would be
+    faas_event *event;      /**< what it is about; its data is the input then */
+    faas_id request_id;     /**< default: a new one */
+    uint32_t attempt;       /**< which try this is; default 1 */
+    uint32_t dry_run;       /**< 1: only says whether the function is there and would be
                                admitted now; the handler does not run */
     faas_priority priority; /**< where calls wait for a batch */
-    uint32_t fresh;         /**< 1: not from the response cache, nor shared with a call that
+    uint32_t fresh; /**< 1: not from the response cache, nor shared with a call that
                                runs; what it answers is remembered */
 } faas_invoke_options;
 

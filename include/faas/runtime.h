@@ -37,6 +37,16 @@ typedef enum faas_housekeeping {
     FAAS_HOUSEKEEPING_HOST = 2     /**< the host, by faas_runtime_sweep() */
 } faas_housekeeping;
 
+/** Which events are published once although they come again. */
+typedef enum faas_dedupe {
+    FAAS_DEDUPE_DEFAULT = 0, /**< FAAS_DEDUPE_OFF */
+    FAAS_DEDUPE_OFF = 1,     /**< none */
+    FAAS_DEDUPE_ID = 2,      /**< those with the same source and id */
+    FAAS_DEDUPE_CONTENT = 3  /**< those that differ in nothing but their id and time */
+} faas_dedupe;
+
+struct faas_record;
+
 /**
  * How to open a runtime. Start from FAAS_RUNTIME_OPTIONS_INIT and set what you need; 0 or
  * NULL in any other field means its default.
@@ -76,6 +86,34 @@ typedef struct faas_runtime_options {
     void *log_user;                  /**< handed to `log` */
     const struct faas_keepalive_policy *keepalive_policy; /**< the host's own, copied;
                                                                default: `keepalive` */
+    uint32_t worker_min;   /**< threads for asynchronous work that are always there;
+                                default 0 */
+    uint32_t worker_max;   /**< at most; they come when work waits, and go when idle for
+                                10 s. Default: the processors that this process may use,
+                                by affinity and the container's quota. FAAS_OFF, and the
+                                default on a clock of the host: none, the host runs
+                                everything by faas_run_once() */
+    uint32_t blocking_max; /**< threads for functions that block; default 64 */
+    uint32_t queue_slots;  /**< asynchronous invocations that wait, of all functions;
+                                default 1048576 */
+    uint64_t queue_bytes;  /**< of their inputs; default 1 GiB */
+    uint64_t spin_ns;      /**< how long one idle worker looks for work before it sleeps;
+                                default 20 us, none on one processor or under a quota;
+                                FAAS_FOREVER: not at all */
+    uint64_t stuck_ns; /**< a handler that runs for longer is counted as stuck; default
+                                30 s */
+    uint64_t dead_letter_bytes; /**< of dead letters kept; default 64 MiB */
+    uint32_t dead_letter_slots; /**< dead letters kept; default 10000 */
+    faas_dedupe dedupe;         /**< which events are published once */
+    void (*dead_letter)(const struct faas_record *record,
+                        void *user); /**< is shown each dead letter that leaves the store
+                                          unasked: it is full, or the runtime closes;
+                                          default: they are only counted */
+    void *dead_letter_user;          /**< handed to `dead_letter` */
+    uint64_t dedupe_ns; /**< how long a published event is remembered, from its publish;
+                                default 5 min */
+    uint64_t dedupe_bytes; /**< of what is remembered: with FAAS_DEDUPE_CONTENT the data
+                                too; the oldest goes first. Default 64 MiB */
 } faas_runtime_options;
 
 /** Every field at its default. */
@@ -119,6 +157,32 @@ faas_runtime_open(faas_runtime **rt, const faas_runtime_options *options);
  * Since:  0.1
  */
 FAAS_API faas_status faas_runtime_close(faas_runtime *rt);
+
+/** How to close. */
+typedef struct faas_close_options {
+    size_t size;       /**< sizeof(faas_close_options) */
+    uint64_t drain_ns; /**< how long what is queued may still run; default: not at all */
+} faas_close_options;
+
+/** Options of closing: `FAAS_CLOSE(.drain_ns = 5000000000)`. */
+#define FAAS_CLOSE(...)                                                                  \
+    (&(const faas_close_options){.size = sizeof(faas_close_options), __VA_ARGS__})
+
+/**
+ * Closes a runtime, after what is queued has run, if it comes to it in time: on workers,
+ * or on this thread where there are none. What has not run then ends with FAAS_DROPPED
+ * and FAAS_ECLOSED; its record goes where failures go, and the dead letters that are left
+ * are shown to the `dead_letter` callback. Otherwise as faas_runtime_close(), which does
+ * not drain.
+ *
+ * @param options  NULL = all defaults.
+ * @return as faas_runtime_close(), and FAAS_EINVAL, FAAS_EVERSION: nothing was done
+ *
+ * Thread: any, outside handlers. Blocks until the running calls have returned.
+ * Since:  0.1
+ */
+FAAS_API faas_status faas_runtime_close_with(faas_runtime *rt,
+                                             const faas_close_options *options);
 
 /**
  * Changes how many invocations may run at one moment, in all.

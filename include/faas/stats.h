@@ -59,18 +59,18 @@ FAAS_API void faas_histogram_merge(faas_histogram *into, const faas_histogram *f
 
 /** What a function did, in all; a snapshot taken while it runs. */
 typedef struct faas_function_stats {
-    size_t size;             /**< sizeof(faas_function_stats), set by the caller */
-    uint64_t invocations;    /**< handlers that ran: answered, failed or late; each item of
+    size_t size;          /**< sizeof(faas_function_stats), set by the caller */
+    uint64_t invocations; /**< handlers that ran: answered, failed or late; each item of
                                   a batch is one */
-    uint64_t errors;         /**< of these, that returned non-zero */
-    uint64_t timeouts;       /**< of these, that came back late */
-    uint64_t throttles;      /**< calls refused at a cap or at the memory budget */
-    uint64_t cold_starts;    /**< instances that were made, by calls or ahead */
-    uint64_t init_errors;    /**< instances that could not be made, or not in time */
-    uint64_t evictions;      /**< instances closed for want of memory */
-    uint64_t run_ns;         /**< in handlers, summed; a batch's time once */
-    uint64_t wait_ns;        /**< until admission, summed */
-    uint64_t init_ns;        /**< in init, summed */
+    uint64_t errors;      /**< of these, that returned non-zero */
+    uint64_t timeouts;    /**< of these, that came back late */
+    uint64_t throttles;   /**< calls refused at a cap or at the memory budget */
+    uint64_t cold_starts; /**< instances that were made, by calls or ahead */
+    uint64_t init_errors; /**< instances that could not be made, or not in time */
+    uint64_t evictions;   /**< instances closed for want of memory */
+    uint64_t run_ns;      /**< in handlers, summed; a batch's time once */
+    uint64_t wait_ns;     /**< until admission, summed */
+    uint64_t init_ns;     /**< in init, summed */
     uint64_t peak_bytes_max; /**< most that one invocation's heap held */
     double billed_gb_s;      /**< configured memory x time in handlers, each rounded up to
                                   1 ms, in GiB seconds: what Lambda would bill. A batch
@@ -84,8 +84,8 @@ typedef struct faas_function_stats {
     uint32_t instances_idle;      /**< of these, in which nothing runs */
     uint64_t instance_bytes;      /**< what these hold */
     uint64_t instance_idle_bytes; /**< of this, the idle ones */
-    uint64_t batches;          /**< that a batch handler's function ran, of one item too */
-    uint64_t batched;          /**< items in them */
+    uint64_t batches; /**< that a batch handler's function ran, of one item too */
+    uint64_t batched; /**< items in them */
     uint64_t batch_sizes[FAAS_BATCH_SIZES]; /**< batches of 1, 2, 3 to 4, 5 to 8 and so on
                                                  to 513 to 1024 items */
     uint64_t cache_hits;    /**< calls that the response cache answered: no invocation */

@@ -114,9 +114,8 @@ static void wish_close(faas_runtime *rt, struct faasi_desk *desk, struct faasi_w
         faas_meter meter = meter_of(rt, wish, start);
 
         /* Its instance may be gone by now; what it declared stands for it. */
-        faasi_report_call(rt, desk->function,
-                          faasi_read(&desk->function->instance_bytes), &meter,
-                          wish->begun, wish->status);
+        faasi_report_call(rt, desk->function, faasi_read(&desk->function->instance_bytes),
+                          &meter, wish->begun, wish->status);
     }
     if (ran && result != NULL) {
         faas_meter meter = meter_of(rt, wish, start);

@@ -28,6 +28,15 @@ static faas_status text_check(const char *what, const char *text, size_t most)
     return FAAS_OK;
 }
 
+static faas_status queued_check(const char *what, uint32_t queued, uint32_t reserved)
+{
+    if (queued > 1)
+        return faasi_fail(FAAS_EINVAL, "%s.queued: %u is not 0 or 1", what, queued);
+    if (reserved != 0)
+        return faasi_fail(FAAS_EVERSION, "%s.reserved: it is not 0", what);
+    return FAAS_OK;
+}
+
 static faas_status gone(faas_fn fn)
 {
     return faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
@@ -78,12 +87,16 @@ faas_status faas_subscribe(faas_runtime *rt, faas_fn fn, const faas_subscription
     if (status == FAAS_OK && known.source != NULL)
         status = text_check("subscription.source", known.source, TEXT_MAX);
     if (status == FAAS_OK)
+        status = queued_check("subscription", known.queued, known.reserved);
+    if (status == FAAS_OK)
         status = faasi_visit(rt);
     if (status != FAAS_OK)
         return status;
     route = faasi_route_open_subscription(rt->allocator, fn,
                                           faas_str(known.type == NULL ? "*" : known.type),
                                           faas_str(known.source));
+    if (route != NULL)
+        route->queued = known.queued != 0;
     status = route == NULL ? faasi_fail(FAAS_ENOMEM, "subscription: no memory")
                            : subscribe(rt, fn, route, id);
     faasi_unvisit(rt);
@@ -167,12 +180,16 @@ faas_status faas_rule_put_with(faas_runtime *rt, const char *name, const char *p
     if (status == FAAS_OK && (known.input_paths != NULL) && known.input_template == NULL)
         status = faasi_fail(FAAS_EINVAL, "rule.input_paths: there is no input_template");
     if (status == FAAS_OK)
+        status = queued_check("rule", known.queued, known.reserved);
+    if (status == FAAS_OK)
         status = faasi_visit(rt);
     if (status != FAAS_OK)
         return status;
     route = faasi_route_open_rule(rt->allocator, fn, faas_str(name));
     if (route == NULL)
         status = faasi_fail(FAAS_ENOMEM, "rule: no memory");
+    else
+        route->queued = known.queued != 0;
     if (status == FAAS_OK && known.input_template != NULL)
         status = faasi_transform_compile(
             &route->transform,
@@ -374,9 +391,10 @@ static bool route_wants_source(const struct faasi_route *route, const faas_event
            memcmp(route->source.data, source.data, source.size) == 0;
 }
 
-/* Runs one target, with the event's data or what the rule's transformer makes of it. */
+/* Runs one target, or queues it, with the event's data or what the rule's transformer
+ * makes of it; `*wakes` notes whose queue it came to. */
 static void deliver(faas_runtime *rt, const struct faasi_route *route, faas_event *event,
-                    faas_delivery *delivery)
+                    faas_delivery *delivery, uint32_t *wakes)
 {
     struct faasi_request request = {
         .fn = route->fn, .input = event->data, .event = event};
@@ -393,9 +411,14 @@ static void deliver(faas_runtime *rt, const struct faasi_route *route, faas_even
         request.input = faas_bytes_of(input, size);
     }
     delivery->matched++;
-    if (FAASI_LIKELY(status == FAAS_OK))
+    if (route->queued && status == FAAS_OK)
+        status = faasi_async_submit_event(&rt->async, route->fn, event,
+                                          input == NULL ? NULL : &request.input, wakes);
+    else if (FAASI_LIKELY(status == FAAS_OK))
         status = faasi_invoke(rt, &request, NULL);
-    if (FAASI_LIKELY(status == FAAS_OK))
+    if (FAASI_LIKELY(status == FAAS_OK) && route->queued)
+        delivery->queued++;
+    else if (FAASI_LIKELY(status == FAAS_OK))
         delivery->ran++;
     else if (faas_status_group(status) == FAAS_GROUP_RAN)
         delivery->failed++;
@@ -408,7 +431,7 @@ static void deliver(faas_runtime *rt, const struct faasi_route *route, faas_even
 /* Runs all targets by their id: of three lists, each by id, the least next one. */
 static void deliver_all(faas_runtime *rt, const struct faasi_snapshot *snapshot,
                         const struct matches *matches, faas_event *event,
-                        faas_delivery *delivery)
+                        faas_delivery *delivery, uint32_t *wakes)
 {
     faas_bytes type = faasi_event_type(event);
     const struct faasi_route_group *group =
@@ -434,9 +457,27 @@ static void deliver_all(faas_runtime *rt, const struct faasi_snapshot *snapshot,
         if ((next != &loose || route_wants_type(**next, type)) &&
             route_wants_source(**next, event) &&
             !atomic_load_explicit(&(**next)->ended, memory_order_relaxed))
-            deliver(rt, **next, event, delivery);
+            deliver(rt, **next, event, delivery, wakes);
         ++*next;
     }
+}
+
+/* Hands an event to whoever wants it. The caller holds the snapshot, so the runtime stays
+ * while we look at its rules. */
+static faas_status publish(faas_runtime *rt, const struct faasi_snapshot *snapshot,
+                           faas_event *event, faas_delivery *counts)
+{
+    struct matches matches;
+    faas_status status = matches_find(rt, event, &matches);
+    uint32_t wakes = 0;
+
+    if (status != FAAS_OK)
+        return status;
+    deliver_all(rt, snapshot, &matches, event, counts, &wakes);
+    matches_release(rt, &matches);
+    if (wakes != 0)
+        faasi_async_wake_many(&rt->async, wakes);
+    return FAAS_OK;
 }
 
 faas_status faas_publish(faas_runtime *rt, faas_event *event, faas_delivery *delivery)
@@ -444,7 +485,7 @@ faas_status faas_publish(faas_runtime *rt, faas_event *event, faas_delivery *del
     static const faas_delivery none;
     const struct faas_context *parent = faasi_context_current;
     struct faasi_snapshot *snapshot = NULL;
-    struct matches matches;
+    struct faasi_dedupe_ticket ticket;
     faas_delivery counts = none;
     faas_status status;
 
@@ -461,11 +502,14 @@ faas_status faas_publish(faas_runtime *rt, faas_event *event, faas_delivery *del
     faasi_read_leave();
     if (snapshot == NULL)
         return FAAS_ECLOSED;
-    /* The snapshot is ours, so the runtime stays while we look at its rules. */
-    status = matches_find(rt, event, &matches);
-    if (status == FAAS_OK) {
-        deliver_all(rt, snapshot, &matches, event, &counts);
-        matches_release(rt, &matches);
+    if (FAASI_LIKELY(rt->dedupe.mode == FAAS_DEDUPE_OFF)) {
+        status = publish(rt, snapshot, event, &counts);
+    } else if (faasi_dedupe_enter(&rt->dedupe, event, faas_runtime_now(rt), &ticket)) {
+        status = publish(rt, snapshot, event, &counts);
+        if (status != FAAS_OK)
+            faasi_dedupe_forget(&rt->dedupe, &ticket);
+    } else {
+        counts.repeated = 1;
     }
     faasi_snapshot_release(&rt->routes, snapshot);
     if (delivery != NULL)

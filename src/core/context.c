@@ -62,8 +62,13 @@ uint64_t faas_time_left_ns(const faas_context *ctx)
 
 bool faas_cancelled(const faas_context *ctx)
 {
+    const struct faasi_request *request = ctx->request;
+
     return atomic_load_explicit(&ctx->gate->closing, memory_order_relaxed) ||
-           faas_time_left_ns(ctx) == 0;
+           faas_time_left_ns(ctx) == 0 ||
+           (request != NULL && request->ordered != NULL &&
+            (atomic_load_explicit(request->ordered, memory_order_relaxed) &
+             request->cancelled) != 0);
 }
 
 void *faas_state(const faas_context *ctx)

@@ -76,6 +76,11 @@ struct faasi_request {
     size_t value_count;
     faas_value *answer;
     bool typed;
+    bool queued;                     /* of an asynchronous invocation: */
+    bool failures_only;              /* a result is wanted of a failure alone */
+    const faas_id *id;               /* its own */
+    const _Atomic uint32_t *ordered; /* its word, and what stands there when it is */
+    uint32_t cancelled;              /* cancelled */
 };
 
 /* What a handler knows. The first four stay as they are from call to call, so a warm call
@@ -145,6 +150,8 @@ struct faasi_entry {
     uint32_t name_size;
 };
 
+struct faasi_queue;
+
 struct faasi_function {
     struct faasi_entry entry; /* its name stands behind the struct */
 
@@ -161,7 +168,8 @@ struct faasi_function {
                                 NULL. Never changes */
     struct faasi_seats seats;
     _Atomic uint64_t throttles;
-    _Atomic uint32_t peak; /* most calls seen at once */
+    _Atomic uint32_t peak;               /* most calls seen at once */
+    _Atomic(struct faasi_queue *) queue; /* of asynchronous calls; see async.h */
 
     /* Policy that calls meet only off the warm path. */
     _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns,

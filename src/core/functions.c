@@ -291,6 +291,7 @@ static void function_end(faas_runtime *rt, struct faasi_function *f)
 {
     bool wait = faasi_context_current == NULL;
 
+    faasi_async_forget(&rt->async, f);
     faasi_lock(&rt->gate.lock);
     f->orphan = !wait;
     faasi_gate_kill(&rt->gate, f);
@@ -300,13 +301,19 @@ static void function_end(faas_runtime *rt, struct faasi_function *f)
 }
 
 /* Shapes `f` by its policy, makes the instances that it is to have ready, gives it its
- * handle and publishes it. On failure it is gone. Holds nothing. */
+ * handle and publishes it; `async`, if it is not NULL, is taken over. On failure it is
+ * gone. Holds nothing. */
 static faas_status function_announce(faas_runtime *rt, struct faasi_function *f,
-                                     const faas_function *policy, faas_fn *fn)
+                                     const faas_function *policy,
+                                     struct faasi_async_policy *async, faas_fn *fn)
 {
     faas_bytes name = {f->entry.name, f->entry.name_size};
     faas_status status = function_shape(rt, f, policy);
 
+    if (status != FAAS_OK)
+        faasi_async_policy_release(async);
+    else if (async != NULL)
+        status = faasi_async_adopt(&rt->async, f, async);
     if (status == FAAS_OK &&
         atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0)
         status = faasi_instances_provision(&rt->gate, f);
@@ -335,18 +342,23 @@ faas_status faasi_function_register(faas_runtime *rt, const faas_function *funct
                                     struct faasi_code *code, faas_fn *fn)
 {
     faas_status status = name_check("function.name", function->name);
+    struct faasi_async_policy *async = NULL;
     struct faasi_function *f;
 
     if (status == FAAS_OK)
         status = policy_check(function);
+    if (status == FAAS_OK && function->async != NULL)
+        status = faasi_async_policy_open(function->async, rt->allocator, &async);
     if (status != FAAS_OK) {
         faasi_code_release(code);
         return status;
     }
     f = function_open(rt, faas_str(function->name), code);
-    if (f == NULL)
+    if (f == NULL) {
+        faasi_async_policy_release(async);
         return FAAS_ENOMEM;
-    return function_announce(rt, f, function, fn);
+    }
+    return function_announce(rt, f, function, async, fn);
 }
 
 faas_status faas_function_register(faas_runtime *rt, const faas_function *function,
@@ -430,6 +442,8 @@ static faas_status function_swap(faas_runtime *rt, faas_fn fn, struct faasi_func
     faasi_lock(&rt->registry.lock);
     status = function_changeable(rt, fn, old);
     if (status == FAAS_OK) {
+        faasi_async_replace(&rt->async, f,
+                            *old); // what is queued stays, whoever finds it
         faasi_lock(&rt->gate.lock);
         function_inherit(&rt->gate, f, *old);
         faasi_registry_swap(&rt->registry, &(*old)->entry, &f->entry);
@@ -460,6 +474,7 @@ static faas_status function_replace(faas_runtime *rt, faas_fn fn, faas_function 
                                     struct faasi_code *code)
 {
     char name[NAME_MAX_BYTES + 1];
+    struct faasi_async_policy *async = NULL;
     struct faasi_function *f, *old;
     faas_status status = function_name(rt, fn, name);
 
@@ -470,14 +485,23 @@ static faas_status function_replace(faas_runtime *rt, faas_fn fn, faas_function 
                             known->name, name);
     if (status == FAAS_OK)
         status = policy_check(known);
+    if (status == FAAS_OK)
+        status = faasi_async_policy_open(known->async, rt->allocator, &async);
     if (status != FAAS_OK) {
         faasi_code_release(code);
         return status;
     }
     f = function_open(rt, faas_str(name), code);
-    if (f == NULL)
+    if (f == NULL) {
+        faasi_async_policy_release(async);
         return FAAS_ENOMEM;
+    }
     status = function_shape(rt, f, known);
+    /* With a queue of its own from here on, it keeps the one of the old function. */
+    if (status == FAAS_OK)
+        status = faasi_async_adopt(&rt->async, f, async);
+    else
+        faasi_async_policy_release(async);
     if (status == FAAS_OK && known->provisioned != 0)
         status = faasi_instances_provision(&rt->gate, f);
     if (status == FAAS_OK)
@@ -562,6 +586,8 @@ faas_status faas_function_update(faas_runtime *rt, faas_fn fn,
     struct faasi_function *f;
     faas_status status = function_import(&known, changes);
 
+    struct faasi_async_policy *async = NULL;
+
     if (status == FAAS_OK)
         status = policy_check(&known);
     if (status != FAAS_OK)
@@ -575,9 +601,20 @@ faas_status faas_function_update(faas_runtime *rt, faas_fn fn,
     status = faasi_visit(rt);
     if (status != FAAS_OK)
         return status;
-    status = function_change(rt, fn, &known, &f);
+    if (known.async != NULL)
+        status = faasi_async_policy_open(known.async, rt->allocator, &async);
+    if (status == FAAS_OK)
+        status = function_change(rt, fn, &known, &f);
+    if (status != FAAS_OK)
+        faasi_async_policy_release(async);
     if (status == FAAS_OK) {
+        faas_status adopted =
+            async == NULL ? FAAS_OK : faasi_async_adopt(&rt->async, f, async);
+
+        faasi_async_refresh(&rt->async, f);
         status = faasi_instances_provision(&rt->gate, f);
+        if (adopted != FAAS_OK)
+            status = adopted;
         faasi_lock(&rt->gate.lock);
         f->holds--;
         faasi_gate_progress(&rt->gate, f);
@@ -707,8 +744,8 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
 
 /* What is to be published: the code, a reference more, the policy, and the new name. */
 static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code **code,
-                                faas_function *policy, char name[VERSION_NAME_BYTES],
-                                uint32_t *number)
+                                faas_function *policy, struct faasi_async_policy **async,
+                                char name[VERSION_NAME_BYTES], uint32_t *number)
 {
     struct faasi_function *f;
     faas_status status;
@@ -723,6 +760,7 @@ static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code 
         faasi_lock(&rt->gate.lock);
         faasi_function_policy(f, policy);
         faasi_unlock(&rt->gate.lock);
+        *async = faasi_async_policy_of(&rt->async, f);
     }
     faasi_unlock(&rt->registry.lock);
     return status;
@@ -734,18 +772,21 @@ static faas_status version_publish(faas_runtime *rt, faas_fn fn, uint32_t *versi
     char name[VERSION_NAME_BYTES];
     struct faasi_function *v;
     struct faasi_code *code;
+    struct faasi_async_policy *async;
     faas_function policy;
     uint32_t number;
-    faas_status status = version_take(rt, fn, &code, &policy, name, &number);
+    faas_status status = version_take(rt, fn, &code, &policy, &async, name, &number);
 
     if (status != FAAS_OK)
         return status;
     v = function_open(rt, faas_str(name), code);
-    if (v == NULL)
+    if (v == NULL) {
+        faasi_async_policy_release(async);
         return FAAS_ENOMEM;
+    }
     v->entry.kind = FAAS_KIND_VERSION;
     v->entry.version = number;
-    status = function_announce(rt, v, &policy, version_fn);
+    status = function_announce(rt, v, &policy, async, version_fn);
     if (status == FAAS_OK && version != NULL)
         *version = number;
     return status;

@@ -37,6 +37,12 @@ static void note_peak(struct faasi_function *f, uint32_t busy)
         continue;
 }
 
+/* Whether who leaves a seat has to come by. Holds: lock. */
+static bool is_waited_for(const struct faasi_gate *gate)
+{
+    return gate->first != NULL || gate->watches != NULL;
+}
+
 static struct faasi_cell *first_cell(struct faasi_function *f)
 {
     struct faasi_seat *seat = atomic_load_explicit(&f->seats.first, memory_order_acquire);
@@ -55,7 +61,7 @@ static struct faasi_cell *next_cell(struct faasi_cell *cell)
 /* ---- refusing ---- */
 
 /* Works out when to come back: the mean run time of some cells, by the cap. */
-static void note_retry_after(struct faasi_gate *gate, struct faasi_function *f)
+void faasi_gate_note_retry(struct faasi_gate *gate, struct faasi_function *f)
 {
     enum { CELLS = 8, LEAST_NS = 1000, UNKNOWN_NS = 1000000 };
     uint64_t calls = 0, ticks = 0;
@@ -77,7 +83,7 @@ static void note_retry_after(struct faasi_gate *gate, struct faasi_function *f)
 /* Counts a throttle. */
 static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
 {
-    note_retry_after(gate, f);
+    faasi_gate_note_retry(gate, f);
     atomic_fetch_add_explicit(&f->throttles, 1, memory_order_relaxed);
     return FAAS_EBUSY;
 }
@@ -219,7 +225,7 @@ static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell)
         f->starting++;
     }
     faasi_seat_set(&cell->seat, FAASI_BUSY, permit,
-                   gate->first != NULL ? FAASI_ATTENTION : 0);
+                   is_waited_for(gate) ? FAASI_ATTENTION : 0);
     return SEATED;
 }
 
@@ -239,7 +245,7 @@ static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
             if (!faasi_seat_take(look.idle, look.idle_word))
                 continue;
             *cell = faasi_cell_of(look.idle);
-            if (gate->first != NULL)
+            if (is_waited_for(gate))
                 (void)faasi_seat_attend(look.idle);
             note_peak(f, look.busy + 1);
             return SEATED;
@@ -314,6 +320,87 @@ static void waiter_answer(struct faasi_gate *gate, struct faasi_waiter *w,
     faasi_wake_one(&w->wake);
 }
 
+/* Whether a seat of `f` may be had; if not, whoever could free one will come by. Holds:
+ * lock. */
+static bool has_room_or_attend(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_look look;
+
+    for (;;) {
+        if (faasi_seats_full(&f->seats, &look)) {
+            if (faasi_seats_attend(&f->seats))
+                return false;
+        } else if (look.idle != NULL || !faasi_permits_full(&gate->permits)) {
+            return true;
+        } else if (faasi_permits_attend(&gate->permits, NULL)) {
+            return false;
+        }
+    }
+}
+
+static void watch_set(struct faasi_gate *gate, struct faasi_watch *watch,
+                      struct faasi_function *f)
+{
+    struct faasi_watch **at = &gate->watches;
+
+    watch->function = f;
+    if (watch->set)
+        return;
+    watch->set = true;
+    while (*at != NULL) // first come, first told
+        at = &(*at)->next;
+    watch->next = NULL;
+    *at = watch;
+}
+
+/* Takes the watch at `*at` out of the list; its owner is told when the lock is let go. */
+static void watch_free(struct faasi_gate *gate, struct faasi_watch **at)
+{
+    struct faasi_watch *watch = *at;
+
+    *at = watch->next;
+    watch->next = gate->freed;
+    gate->freed = watch;
+}
+
+/* Tells those whose function has room. Holds: lock. */
+static void watches_serve(struct faasi_gate *gate)
+{
+    struct faasi_watch **at = &gate->watches;
+
+    while (*at != NULL) {
+        if ((*at)->function->pass != gate->pass &&
+            has_room_or_attend(gate, (*at)->function))
+            watch_free(gate, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+/* Tells those of a function that ends. Holds: lock. */
+static void watches_end(struct faasi_gate *gate, const struct faasi_function *f)
+{
+    struct faasi_watch **at = &gate->watches;
+
+    while (*at != NULL) {
+        if ((*at)->function == f)
+            watch_free(gate, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+/* Nobody is told. Holds: lock. */
+static void watch_drop(struct faasi_gate *gate, struct faasi_watch *watch)
+{
+    struct faasi_watch **at = &gate->watches;
+
+    while (*at != watch)
+        at = &(*at)->next;
+    *at = watch->next;
+    watch->set = false;
+}
+
 void faasi_gate_serve(struct faasi_gate *gate)
 {
     struct faasi_waiter *w = gate->first, *next;
@@ -333,6 +420,8 @@ void faasi_gate_serve(struct faasi_gate *gate)
         else
             w->function->pass = gate->pass;
     }
+    if (gate->watches != NULL)
+        watches_serve(gate);
 }
 
 static void visitor_leave(struct faasi_gate *gate)
@@ -399,6 +488,9 @@ void faasi_gate_dismiss(struct faasi_gate *gate)
 {
     while (gate->first != NULL)
         waiter_answer(gate, gate->first, FAAS_ECLOSED);
+    /* Whoever set one has gone: nobody is to be told. */
+    while (gate->watches != NULL)
+        watch_drop(gate, gate->watches);
     while (gate->visitors != 0)
         faasi_wait(&gate->changed, &gate->lock);
 }
@@ -416,17 +508,14 @@ static void clock_moved(void *user)
 
 /* ---- entering ---- */
 
-static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *f,
-                                uint64_t deadline, struct faasi_cell **cell)
+/* Finds a seat; `*outcome` says why there is none, with FAAS_EBUSY. Holds: lock; may let
+ * it go meanwhile. */
+static faas_status enter_now(struct faasi_gate *gate, struct faasi_function *f,
+                             struct faasi_cell **cell, enum outcome *outcome)
 {
-    bool waits =
-        atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT;
-    uint64_t until = deadline;
-    enum outcome outcome = find_seat(gate, f, cell);
-    faas_status status;
-
+    *outcome = find_seat(gate, f, cell);
     /* Memory is on its way: it is there when we have closed what was ended for it. */
-    while (outcome == MEMORY_FULL && gate->doomed != NULL) {
+    while (*outcome == MEMORY_FULL && gate->doomed != NULL) {
         f->holds++;
         faasi_gate_unlock(gate);
         faasi_lock(&gate->lock);
@@ -434,12 +523,24 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
         faasi_gate_progress(gate, f);
         if (f->dying)
             return FAAS_ENOENT;
-        outcome = find_seat(gate, f, cell);
+        *outcome = find_seat(gate, f, cell);
     }
-    if (outcome == SEATED)
-        return FAAS_OK;
-    if (outcome == NO_MEMORY)
-        return FAAS_ENOMEM;
+    return *outcome == SEATED      ? FAAS_OK
+           : *outcome == NO_MEMORY ? FAAS_ENOMEM
+                                   : FAAS_EBUSY;
+}
+
+static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *f,
+                                uint64_t deadline, struct faasi_cell **cell)
+{
+    bool waits =
+        atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT;
+    uint64_t until = deadline;
+    enum outcome outcome;
+    faas_status status = enter_now(gate, f, cell, &outcome);
+
+    if (status != FAAS_EBUSY)
+        return status;
     if (outcome != IN_TRANSIT) {
         uint64_t wait = faasi_ns_to_ticks(gate->clock, faasi_read(&f->wait_ns));
         uint64_t now = faasi_ticks(gate->clock);
@@ -493,6 +594,52 @@ faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
     return status;
 }
 
+/* Holds: lock. */
+static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
+                                  struct faasi_watch *watch, struct faasi_cell **cell)
+{
+    enum outcome outcome;
+    faas_status status;
+
+    if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
+        return FAAS_ECLOSED;
+    if (f->dying)
+        return FAAS_ENOENT;
+    status = enter_now(gate, f, cell, &outcome);
+    if (status != FAAS_EBUSY)
+        return status;
+    watch_set(gate, watch, f);
+    /* Only now: from here on seats are taken with attention. */
+    outcome = find_seat_or_attend(gate, f, cell);
+    if (outcome == SEATED || outcome == NO_MEMORY) {
+        watch_drop(gate, watch);
+        return outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+    }
+    return FAAS_EBUSY;
+}
+
+faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
+                                      struct faasi_watch *watch, struct faasi_cell **cell)
+{
+    struct faasi_look look;
+    faas_status status;
+
+    *cell = NULL;
+    if (!faasi_seats_full(&f->seats, &look) && look.idle != NULL &&
+        atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
+        faasi_seat_take(look.idle, look.idle_word)) {
+        faasi_read_leave();
+        note_peak(f, look.busy + 1);
+        *cell = faasi_cell_of(look.idle);
+        return FAAS_OK;
+    }
+    faasi_lock(&gate->lock);
+    faasi_read_leave(); // the lock keeps `f`, as in faasi_gate_enter()
+    status = enter_or_watch(gate, f, watch, cell);
+    faasi_gate_unlock(gate);
+    return status;
+}
+
 faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
 {
     struct faasi_look look;
@@ -500,7 +647,7 @@ faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
     if (!faasi_seats_full(&f->seats, &look) &&
         (look.idle != NULL || !faasi_permits_full(&gate->permits)))
         return FAAS_OK;
-    note_retry_after(gate, f);
+    faasi_gate_note_retry(gate, f);
     return FAAS_EBUSY;
 }
 
@@ -565,6 +712,40 @@ void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell, bool end
     faasi_gate_unlock(gate);
 }
 
+/* The owner may set its watch again before it is told: what it asked for then counts. */
+static void watches_tell(struct faasi_gate *gate, struct faasi_watch *freed)
+{
+    struct faasi_watch *next;
+
+    for (; freed != NULL; freed = next) {
+        faasi_lock(&gate->lock);
+        next = freed->next;
+        freed->set = false;
+        freed->telling++;
+        faasi_unlock(&gate->lock);
+        freed->freed(freed);
+        faasi_lock(&gate->lock);
+        if (--freed->telling == 0)
+            faasi_wake_all(&gate->changed);
+        faasi_unlock(&gate->lock);
+    }
+}
+
+void faasi_gate_unwatch(struct faasi_gate *gate, struct faasi_watch *watch)
+{
+    faasi_lock(&gate->lock);
+    for (struct faasi_watch **at = &gate->watches; *at != NULL; at = &(*at)->next) {
+        if (*at == watch) {
+            *at = watch->next;
+            watch->set = false;
+            break;
+        }
+    }
+    while (watch->set || watch->telling != 0)
+        faasi_wait(&gate->changed, &gate->lock);
+    faasi_unlock(&gate->lock);
+}
+
 void faasi_gate_unlock(struct faasi_gate *gate)
 {
     bool visitor = false;
@@ -572,10 +753,12 @@ void faasi_gate_unlock(struct faasi_gate *gate)
     for (;;) {
         struct faasi_instance *doomed = gate->doomed;
         struct faasi_function *orphan = gate->orphans;
+        struct faasi_watch *freed = gate->freed;
 
-        if (doomed == NULL && orphan == NULL)
+        if (doomed == NULL && orphan == NULL && freed == NULL)
             break;
         gate->doomed = NULL;
+        gate->freed = NULL;
         if (orphan != NULL)
             gate->orphans = orphan->next;
         /* Once all is closed nothing else would keep the runtime from being freed. */
@@ -583,6 +766,7 @@ void faasi_gate_unlock(struct faasi_gate *gate)
             gate->visitors++;
         visitor = true;
         faasi_unlock(&gate->lock);
+        watches_tell(gate, freed);
         faasi_instances_close(gate, doomed);
         if (orphan != NULL)
             faasi_gate_bury(gate, orphan);
@@ -688,6 +872,7 @@ void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f)
         if (w->function == f)
             waiter_answer(gate, w, FAAS_ENOENT);
     }
+    watches_end(gate, f);
     for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
         if (!cell_clear(gate, cell) && !cell->retired)
             f->pending += faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY ||
@@ -889,7 +1074,7 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
     gate->clock = clock == NULL ? faasi_clock_real() : clock;
     gate->allocator = options->allocator;
     gate->budget_bytes = options->memory_bytes;
-    gate->sweep_at = UINT64_MAX;
+    gate->sweep_at = gate->wheel_at = UINT64_MAX;
     gate->last = &gate->first;
     status = faasi_mutex_init(&gate->lock);
     if (status != FAAS_OK)

@@ -22,6 +22,16 @@
 
 struct faasi_waiter;
 
+/* Somebody who cannot sleep, and is told, once, when a seat of a function may be free.
+ * Those who sleep for one go first. */
+struct faasi_watch {
+    struct faasi_function *function;
+    void (*freed)(struct faasi_watch *watch); /* under no lock */
+    struct faasi_watch *next;                 /* Lock */
+    bool set;                                 /* Lock: until it is being told */
+    uint32_t telling;                         /* Lock: threads that do */
+};
+
 struct faasi_gate {
     faasi_mutex lock;
     faasi_cond changed; /* something that is dying got closer to its end; a clock moved */
@@ -33,7 +43,9 @@ struct faasi_gate {
     struct faasi_warm warm; /* Lock */
 
     struct faasi_waiter *first, **last; /* Lock */
-    _Atomic uint32_t waiting; /* whether the queue is not empty: take the lock */
+    _Atomic uint32_t waiting;    /* whether the queue is not empty: take the lock */
+    struct faasi_watch *watches; /* Lock */
+    struct faasi_watch *freed;   /* Lock: to be told by who lets the lock go */
     uint64_t pass;
     uint32_t visitors; /* Lock: threads that will take the lock once more; closing
                           waits */
@@ -50,6 +62,7 @@ struct faasi_gate {
     uint64_t budget_bytes;              /* Lock */
     uint64_t sweep_at; /* Lock: ticks when the housekeeper looks again; UINT64_MAX
                           never */
+    uint64_t wheel_at; /* Lock: ticks when timers of asynchronous work are due */
     faasi_cond sweep_sooner;
     struct faasi_clock_listener listener;
 };
@@ -79,6 +92,21 @@ faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
 
 /* Counts a refusal that was found elsewhere. @return FAAS_EBUSY */
 faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f);
+
+/* Finds a seat for a call of `f`, or sets `watch`, never waits, and counts no throttle: a
+ * call that waits elsewhere. Otherwise as faasi_gate_enter().
+ *
+ * @return FAAS_OK; FAAS_EBUSY, and `watch->freed` will be called unless it was set
+ *         already; FAAS_ENOENT, FAAS_ECLOSED, FAAS_ENOMEM */
+faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
+                                      struct faasi_watch *watch,
+                                      struct faasi_cell **cell);
+
+/* Nobody tells a watch any more; it may be freed. Not in `freed`, not under the lock. */
+void faasi_gate_unwatch(struct faasi_gate *gate, struct faasi_watch *watch);
+
+/* Notes for faasi_gate_retry_after_ns() when to come back to `f`. In a read section. */
+void faasi_gate_note_retry(struct faasi_gate *gate, struct faasi_function *f);
 
 /* Whether a call of `f` would be admitted now: FAAS_OK, or FAAS_EBUSY. Counts nothing. In
  * a read section. */

@@ -32,6 +32,7 @@ struct faas_result {
     const char *message;
     faas_meter meter;
     int code;
+    _Atomic uint32_t shares; /* releases to come before the last one */
 };
 
 struct faasi_chunk;
@@ -111,6 +112,7 @@ static inline void faasi_heap_wipe(struct faasi_heap *heap)
 static inline struct faas_result *faasi_heap_lend(struct faasi_heap *heap)
 {
     atomic_store_explicit(&heap->lent, FAASI_HEAP_LENT, memory_order_relaxed);
+    atomic_store_explicit(&heap->result.shares, 0, memory_order_relaxed);
     return &heap->result;
 }
 

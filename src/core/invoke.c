@@ -358,8 +358,10 @@ static void context_fill(struct faas_context *ctx, const struct faasi_request *r
     ctx->output = faas_bytes_of(NULL, 0);
     ctx->message = NULL;
     ctx->depth = parent == NULL ? 0 : parent->depth + 1;
-    if (FAASI_UNLIKELY(request->options != NULL &&
-                       id_given(request->options->request_id)))
+    if (FAASI_UNLIKELY(request->id != NULL))
+        ctx->id = request->id;
+    else if (FAASI_UNLIKELY(request->options != NULL &&
+                            id_given(request->options->request_id)))
         ctx->id = &request->options->request_id;
     else if (FAASI_UNLIKELY(admission != NULL && id_given(admission->id)))
         ctx->id = &admission->id;
@@ -417,7 +419,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
                               faasi_read(&cell->instance->heap_bytes),
                           &meter, begun, status);
     }
-    if (result != NULL) {
+    if (result != NULL && (status != FAAS_OK || !request->failures_only)) {
         struct faas_result *out = faasi_heap_lend(cell->heap);
 
         out->output = status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
@@ -431,6 +433,8 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     faasi_write(&cell->seat.left_ticks, ended);
     if (FAASI_UNLIKELY(atomic_load_explicit(&f->bounded, memory_order_relaxed)))
         end = instance_due(clock, cell, ended);
+    if (FAASI_UNLIKELY(ended >= deadline) && request->queued)
+        end = true; // its waiter was told long ago; who knows what it still has going on
     call_leave(rt, cell, end);
     return status;
 }
@@ -561,6 +565,94 @@ faas_status faasi_invoke(faas_runtime *rt, const struct faasi_request *request,
     return call_admit(rt, request, parent, deadline, result);
 }
 
+/* Finds a seat for a queued call, or sets the watch; or the desk that it must pass. In a
+ * read section, which it leaves. */
+static faas_status queued_enter(faas_runtime *rt, const struct faasi_request *request,
+                                struct faasi_watch *watch, struct faasi_cell **cell,
+                                struct faasi_desk **desk, struct faasi_place **place)
+{
+    for (;;) {
+        struct faasi_entry *entry = faasi_registry_get(&rt->registry, request->fn);
+        struct faasi_function *f = (struct faasi_function *)entry;
+        faas_status status = FAAS_ENOENT;
+
+        *desk = NULL;
+        if (entry == NULL) {
+            faasi_read_leave();
+            return status;
+        }
+        assert(entry->kind != FAAS_KIND_ALIAS);
+        if (f->desk != NULL) {
+            status = faasi_desk_enter(f->desk, place);
+            if (status == FAAS_ENOENT)
+                continue; // it was replaced
+            if (status == FAAS_OK)
+                *desk = f->desk;
+            faasi_read_leave();
+            return status;
+        }
+        status = faasi_gate_enter_or_watch(&rt->gate, f, watch, cell);
+        if (status != FAAS_ENOENT)
+            return status;
+        faasi_read_enter(); // it went away, or was replaced: look again
+    }
+}
+
+/* A queued call without a hint. In a read section, which it leaves. */
+static faas_status queued_admit(faas_runtime *rt, const struct faasi_request *request,
+                                struct admission *admission, struct faasi_watch *watch,
+                                faas_result **result, bool *watched)
+{
+    struct faasi_place *place;
+    struct faasi_desk *desk;
+    struct faasi_cell *cell;
+    faas_status status;
+
+    for (;;) {
+        status = queued_enter(rt, request, watch, &cell, &desk, &place);
+        *watched = desk == NULL;
+        if (desk == NULL)
+            break;
+        status = call_at_desk(rt, desk, place, request, NULL, admission, result);
+        if (status != FAAS_ENOENT)
+            return status;
+    }
+    if (status != FAAS_OK)
+        return status;
+    if (cell->instance == NULL) // what it is made in counts
+        admission->deadline =
+            faasi_call_deadline(rt->gate.clock, request, cell->function,
+                                faasi_ticks(rt->gate.clock), admission->deadline);
+    return call_start(rt, request, NULL, cell, admission, result);
+}
+
+faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *request,
+                                uint64_t deadline, uint64_t submitted,
+                                struct faasi_watch *watch, faas_result **result,
+                                bool *watched)
+{
+    struct admission admission = {.deadline = deadline, .id = *request->id};
+    struct hint *hint = hint_of(request->fn);
+    struct faas_context *outer = faasi_context_current;
+    struct faasi_cell *cell = hint->cell;
+    faas_status status;
+
+    *result = NULL;
+    admission.waited = faasi_ticks_since(faasi_ticks(rt->gate.clock), submitted);
+    faasi_context_current = NULL; // what we help with is not nested in what we do
+    faasi_read_enter();
+    if (FAASI_LIKELY(fn_equal(hint->fn, request->fn)) &&
+        FAASI_LIKELY(faasi_seat_take(&cell->seat, hint->idle))) {
+        faasi_read_leave();
+        cell->context.busy = faasi_word_taken(hint->idle);
+        status = call_run(rt, request, NULL, cell, deadline, &admission, result);
+    } else {
+        status = queued_admit(rt, request, &admission, watch, result, watched);
+    }
+    faasi_context_current = outer;
+    return status;
+}
+
 /* ---- public ---- */
 
 faas_status faas_invoke(faas_runtime *rt, faas_fn fn, faas_bytes input, uint64_t limit_ns,
@@ -638,6 +730,11 @@ const faas_meter *faas_result_meter(const faas_result *result)
 
 void faas_result_release(faas_result *result)
 {
-    if (result != NULL)
+    if (result == NULL)
+        return;
+    /* Alone it costs a load. Acquire and release: whoever is last wipes what the others
+     * have read. */
+    if (atomic_load_explicit(&result->shares, memory_order_acquire) == 0 ||
+        atomic_fetch_sub_explicit(&result->shares, 1, memory_order_acq_rel) == 0)
         faasi_heap_return(faasi_heap_of(result));
 }

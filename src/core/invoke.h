@@ -38,4 +38,20 @@ uint64_t faasi_call_deadline(const faas_clock *clock, const struct faasi_request
 /* An id that no call with a seat has. */
 faas_id faasi_unseated_id(faas_runtime *rt);
 
+/* Runs a queued invocation on this thread, if a seat is to be had without waiting.
+ *
+ * @param      request    `queued`; `fn` is no alias; `options` may name attempt, tenant
+ *                        and trace alone.
+ * @param      deadline   Of everything, in ticks; the function's limit counts from now.
+ * @param      submitted  When it began to wait, in ticks; metered.
+ * @param      watch      Is told when there may be a seat, after FAAS_EBUSY.
+ * @param[out] result     As of faas_invoke().
+ * @param[out] watched    After FAAS_EBUSY: whether the watch will tell. Of a function that
+ *                        batches or remembers it will not: try later.
+ * @return as faas_invoke(); FAAS_EBUSY counts no throttle */
+faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *request,
+                                uint64_t deadline, uint64_t submitted,
+                                struct faasi_watch *watch, faas_result **result,
+                                bool *watched);
+
 #endif /* FAASI_INVOKE_H */

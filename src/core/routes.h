@@ -37,6 +37,7 @@ struct faasi_route {
     uint64_t type_hash;
     faas_bytes type;   /* or what it begins with; of a rule, its name, terminated */
     faas_bytes source; /* data NULL: any */
+    bool queued;
     atomic_bool ended; /* its function is gone: a snapshot that could not be replaced has
                           it */
     struct faasi_transform *transform; /* of a rule; or NULL: the event's data as it is */

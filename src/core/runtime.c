@@ -4,6 +4,7 @@
  * Layer: 4 runtime. */
 #include "bus.h"
 #include "functions.h"
+#include "host.h"
 #include "machine.h"
 #include "mem.h"
 #include "report.h"
@@ -70,6 +71,8 @@ static faas_status options_resolve(faas_runtime_options *known,
     if (known->housekeeping == FAAS_HOUSEKEEPING_DEFAULT)
         known->housekeeping =
             known->clock == NULL ? FAAS_HOUSEKEEPING_THREAD : FAAS_HOUSEKEEPING_HOST;
+    if (known->dedupe < FAAS_DEDUPE_DEFAULT || known->dedupe > FAAS_DEDUPE_CONTENT)
+        return faasi_fail(FAAS_EINVAL, "dedupe: %d is unknown", (int)known->dedupe);
     if (known->memory_bytes == 0)
         known->memory_bytes = quarter_of_memory();
     known->allocator = faasi_allocator_or_default(known->allocator);
@@ -77,39 +80,6 @@ static faas_status options_resolve(faas_runtime_options *known,
 }
 
 /* ---- housekeeping ---- */
-
-/* Does what is due and says, in ticks, when to look again. */
-static uint64_t sweep(faas_runtime *rt)
-{
-    struct faasi_gate *gate = &rt->gate;
-    uint64_t next;
-
-    faasi_lock(&gate->lock);
-    (void)faasi_instances_sweep(gate, faasi_ticks(gate->clock));
-    faasi_gate_serve(gate);
-    faasi_gate_unlock(gate);
-    (void)faasi_instances_provision(gate, NULL);
-    faasi_lock(&gate->lock);
-    next = faasi_instances_sweep(gate, faasi_ticks(gate->clock));
-    faasi_gate_serve(gate);
-    gate->sweep_at = next;
-    faasi_gate_unlock(gate);
-    return next;
-}
-
-void faas_runtime_sweep(faas_runtime *rt, uint64_t *next_ns)
-{
-    uint64_t next;
-
-    if (next_ns != NULL)
-        *next_ns = FAAS_FOREVER;
-    if (faasi_visit(rt) != FAAS_OK)
-        return;
-    next = sweep(rt);
-    if (next_ns != NULL)
-        *next_ns = faasi_instant_ns(rt->gate.clock, next);
-    faasi_unvisit(rt);
-}
 
 static void *housekeep(void *user)
 {
@@ -119,16 +89,17 @@ static void *housekeep(void *user)
     faasi_lock(&gate->lock);
     while (!rt->stop_housekeeper) {
         uint64_t now = faasi_ticks(gate->clock);
+        uint64_t at = gate->wheel_at < gate->sweep_at ? gate->wheel_at : gate->sweep_at;
 
-        if (now >= gate->sweep_at) {
+        if (now >= at) {
             faasi_unlock(&gate->lock);
-            (void)sweep(rt);
+            (void)faasi_sweep(rt);
             faasi_lock(&gate->lock);
-        } else if (gate->sweep_at == UINT64_MAX) {
+        } else if (at == UINT64_MAX) {
             faasi_wait(&gate->sweep_sooner, &gate->lock);
         } else {
             faasi_wait_for(&gate->sweep_sooner, &gate->lock,
-                           faasi_ticks_to_ns(gate->clock, gate->sweep_at - now) + 1);
+                           faasi_ticks_to_ns(gate->clock, at - now) + 1);
         }
     }
     faasi_unlock(&gate->lock);
@@ -193,15 +164,32 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
     status = faasi_routes_init(&rt->routes, rt->allocator);
     if (status != FAAS_OK)
         goto fini_registry;
-    /* Last, because it uses everything above as soon as it runs. */
-    if (known.housekeeping == FAAS_HOUSEKEEPING_THREAD)
-        status = housekeeper_start(rt);
+    status = faasi_letters_init(&rt->letters, &known);
     if (status != FAAS_OK)
         goto fini_routes;
+    status = faasi_dedupe_init(&rt->dedupe, &known);
+    if (status != FAAS_OK)
+        goto fini_letters;
+    status = faasi_async_init(&rt->async, rt, &known);
+    if (status != FAAS_OK)
+        goto fini_dedupe;
     faasi_report_begin(rt);
+    /* Last, because they use everything above as soon as they run. */
+    status = faasi_crews_start(&rt->async);
+    if (status == FAAS_OK && known.housekeeping == FAAS_HOUSEKEEPING_THREAD)
+        status = housekeeper_start(rt);
+    if (status != FAAS_OK)
+        goto fini_async;
     *out = rt;
     return FAAS_OK;
 
+fini_async:
+    faasi_crews_stop(&rt->async);
+    faasi_async_fini(&rt->async);
+fini_dedupe:
+    faasi_dedupe_fini(&rt->dedupe);
+fini_letters:
+    faasi_letters_fini(&rt->letters);
 fini_routes:
     faasi_routes_fini(&rt->routes);
 fini_registry:
@@ -226,12 +214,24 @@ static bool inside(const faas_runtime *rt)
 
 faas_status faas_runtime_close(faas_runtime *rt)
 {
-    if (rt == NULL)
-        return FAAS_OK;
+    return faas_runtime_close_with(rt, NULL);
+}
+
+faas_status faas_runtime_close_with(faas_runtime *rt, const faas_close_options *options)
+{
+    faas_close_options known = {.size = sizeof known};
+    faas_status status =
+        faasi_options_import(&known, sizeof known, options, "close options");
+
+    if (status != FAAS_OK || rt == NULL)
+        return status;
     if (inside(rt))
         return faasi_fail(FAAS_EPERM, "a handler cannot close the runtime it runs in");
-    if (atomic_exchange_explicit(&rt->gate.closing, true, memory_order_seq_cst))
+    if (atomic_exchange_explicit(&rt->closing, true, memory_order_seq_cst))
         return faasi_fail(FAAS_ECLOSED, "another thread is closing it");
+    /* While calls are still admitted, so that what is queued may run. */
+    faasi_async_close(&rt->async, known.drain_ns);
+    atomic_store_explicit(&rt->gate.closing, true, memory_order_seq_cst);
     /* From here on whoever comes is refused; who came before is a call, a waiter or a
      * visitor by the end of this. Visitors first: they may be changing what we would end. */
     faasi_grace_wait();
@@ -245,6 +245,9 @@ faas_status faas_runtime_close(faas_runtime *rt)
     faasi_unlock(&rt->gate.lock);
     faasi_bus_quiet(rt);
     faasi_grace_wait();
+    faasi_async_fini(&rt->async);
+    faasi_dedupe_fini(&rt->dedupe);
+    faasi_letters_fini(&rt->letters);
     faasi_routes_fini(&rt->routes);
     faasi_functions_free(rt);
     faasi_registry_fini(&rt->registry);

@@ -2,14 +2,17 @@
 /* state.h - struct faas_runtime; only the rooms of layers 3 and 4 see its fields.
  *
  * Layer: 3 path.
- * Locks, in their order: registry.lock, routes.lock, gate.lock. */
+ * Locks, in their order: registry.lock, routes.lock, gate.lock, async.lock. */
 #ifndef FAASI_STATE_H
 #define FAASI_STATE_H
 
+#include "async.h"
 #include "context.h"
+#include "dedupe.h"
 #include "gate.h"
 #include "grace.h"
 #include "instance.h"
+#include "letters.h"
 #include "registry.h"
 #include "routes.h"
 
@@ -22,6 +25,10 @@ struct faas_runtime {
     struct faasi_gate gate;
     struct faasi_registry registry;
     struct faasi_routes routes;
+    struct faasi_async async;
+    struct faasi_letters letters;
+    struct faasi_dedupe dedupe;
+    atomic_bool closing;           /* somebody closes it */
     struct faasi_alias *aliases;   /* Holds: registry.lock */
     _Atomic uint64_t unseated_ids; /* of calls that need one before they have a seat */
     uint32_t depth_max;

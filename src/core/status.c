@@ -30,6 +30,8 @@ static const struct {
     {FAAS_EDEPTH, "FAAS_EDEPTH", "calls are nested too deeply; the handler did not run"},
     {FAAS_EINIT, "FAAS_EINIT",
      "the instance's init failed or was late; the handler did not run"},
+    {FAAS_ECANCELLED, "FAAS_ECANCELLED", "it was cancelled; the handler did not run"},
+    {FAAS_EPENDING, "FAAS_EPENDING", "it has not ended yet"},
     {FAAS_EHANDLER, "FAAS_EHANDLER", "the handler ran and failed"},
     {FAAS_ETIMEDOUT, "FAAS_ETIMEDOUT",
      "the handler came back after its deadline; its output is dropped"},

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* async_end.c - how an asynchronous invocation ends, and who is told. */
+#include "async.h"
+
+#include "bus.h"
+#include "heap.h"
+#include "letters.h"
+#include "mem.h"
+#include "state.h"
+
+faas_id faasi_job_id(const struct faasi_job *job)
+{
+    faas_id id = {job->queue->async->rt->gate.id_high,
+                  (uint64_t)1 << 62 |
+                      (uint64_t)(faasi_job_generation(job) & 0x3fffffff) << 32 |
+                      job->index};
+
+    return id;
+}
+
+/* ---- records ---- */
+
+static faas_record record_of(const struct faasi_job *job)
+{
+    const struct faasi_queue *q = job->queue;
+    const struct faasi_job_extra *extra = job->extra;
+    uint64_t now = faasi_ticks(q->async->clock);
+    faas_record record = {
+        .size = sizeof record,
+        .request_id = faasi_job_id(job),
+        .fn = q->fn,
+        .function = q->name,
+        .version = q->version,
+        .attempts = job->attempts,
+        .condition = (faas_condition)job->condition,
+        .status = job->status,
+        .priority = (faas_priority)(job->level + 1),
+        .event = job->event,
+        .error = "",
+        .submitted_ns = faasi_instant_ns(q->async->clock, job->submitted),
+        .ended_ns = faasi_instant_ns(q->async->clock, now),
+    };
+
+    record.ended_unix_ns = (int64_t)(record.ended_ns + (uint64_t)q->async->unix_ahead_ns);
+    if (job->event != NULL)
+        record.request = faas_event_data(job->event);
+    if (extra != NULL) {
+        if (extra->input.data != NULL)
+            record.request = extra->input;
+        record.group = extra->group;
+        record.tenant = extra->tenant;
+    }
+    if (job->result != NULL) {
+        record.response = faas_result_bytes(job->result);
+        record.code = faas_result_code(job->result);
+        record.error = faas_result_message(job->result);
+    }
+    return record;
+}
+
+/* A text that grows. */
+struct text {
+    char *data;
+    size_t size, room;
+    const faas_allocator *allocator;
+};
+
+static int text_write(const char *piece, size_t size, void *user)
+{
+    struct text *text = user;
+
+    if (text->size + size > text->room) {
+        size_t room = text->room == 0 ? 512 : text->room;
+        char *data;
+
+        while (room < text->size + size)
+            room *= 2;
+        data = faasi_grow(text->allocator, text->data, text->room, room);
+        if (data == NULL)
+            return -1;
+        text->data = data;
+        text->room = room;
+    }
+    memcpy(text->data + text->size, piece, size);
+    text->size += size;
+    return 0;
+}
+
+static faas_status event_publish(faas_runtime *rt, const char *type,
+                                 const faas_record *record, faas_bytes json)
+{
+    char id[FAAS_ID_TEXT_SIZE];
+    faas_event *event;
+    faas_status status;
+
+    faas_id_text(record->request_id, id);
+    status = faas_event_create(FAAS_EVENT(.id = id, .source = "libfaas", .type = type,
+                                          .data_content_type = "application/json",
+                                          .data = json, .allocator = rt->allocator),
+                               &event);
+    if (status != FAAS_OK)
+        return status;
+    status = faas_publish(rt, event, NULL);
+    faas_event_release(event);
+    return status;
+}
+
+/* Sends a record to where it belongs. False if it could not get there. */
+static bool destination_send(faas_runtime *rt, const faas_destination *to,
+                             const faas_record *record)
+{
+    struct text json = {.allocator = rt->allocator};
+    bool sent = true;
+
+    if (to->ended != NULL)
+        to->ended(record, to->user);
+    if (to->fn.generation == 0 && to->event_type == NULL)
+        return true;
+    sent = faas_record_json(record, text_write, &json) == FAAS_OK;
+    if (sent && to->fn.generation != 0)
+        sent = faas_invoke_async(rt, to->fn, faas_bytes_of(json.data, json.size), NULL,
+                                 NULL) == FAAS_OK;
+    if (sent && to->event_type != NULL)
+        sent = event_publish(rt, to->event_type, record,
+                             faas_bytes_of(json.data, json.size)) == FAAS_OK;
+    faasi_free(rt->allocator, json.data, json.room);
+    return sent;
+}
+
+static struct faasi_async_policy *policy_take(struct faasi_queue *q)
+{
+    struct faasi_async_policy *policy;
+
+    faasi_lock_soon(&q->async->lock);
+    policy = q->policy;
+    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    faasi_unlock(&q->async->lock);
+    return policy;
+}
+
+/* ---- the end ---- */
+
+/* From here on it has ended for everybody who looks. */
+static void end_publish(struct faasi_job *job)
+{
+    /* Release: who sees it ended sees how. */
+    uint32_t state =
+        atomic_exchange_explicit(&job->state, FAASI_JOB_ENDED, memory_order_acq_rel);
+
+    if ((state & FAASI_JOB_WAITED) != 0)
+        faasi_futex_wake(&job->state, INT32_MAX);
+}
+
+/* The same with somebody to be told. */
+static void end_loudly(struct faasi_async *async, struct faasi_job *job)
+{
+    faas_runtime *rt = async->rt;
+    struct faasi_async_policy *policy = policy_take(job->queue);
+    faas_record record = record_of(job);
+    bool success = record.condition == FAAS_SUCCESS;
+    bool kept = false;
+
+    /* Before anybody knows, so that who waited for it finds it there. */
+    if (!success && record.condition != FAAS_CANCELLED &&
+        policy->of.dead_letters != FAAS_OFF) {
+        faasi_letters_put(&rt->letters, &record);
+        kept = true;
+    }
+    end_publish(job);
+    if (job->extra != NULL && job->extra->ended != NULL)
+        job->extra->ended(&record, job->extra->ended_user);
+    if (!destination_send(rt, success ? &policy->of.on_success : &policy->of.on_failure,
+                          &record) &&
+        !kept)
+        faasi_letters_put(&rt->letters, &record);
+    faasi_async_policy_release(policy);
+}
+
+void faasi_async_end(struct faasi_async *async, struct faasi_job *job,
+                     faas_condition condition, faas_status status, faas_result *result)
+{
+    job->condition = (uint8_t)condition;
+    job->status = status;
+    job->result = result;
+    if (FAASI_LIKELY(condition == FAAS_SUCCESS &&
+                     (job->extra == NULL || job->extra->ended == NULL) &&
+                     atomic_load_explicit(&job->queue->silent, memory_order_relaxed)))
+        end_publish(job);
+    else
+        end_loudly(async, job);
+}

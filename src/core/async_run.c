@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* async_run.c - running what a worker has taken. */
+#include "async.h"
+
+#include "invoke.h"
+
+/* ---- what follows an attempt ---- */
+
+static uint32_t kind_of(faas_status status)
+{
+    switch (status) {
+    case FAAS_EHANDLER:
+        return FAAS_RETRY_ERROR;
+    case FAAS_ETIMEDOUT:
+        return FAAS_RETRY_TIMEOUT;
+    case FAAS_EINIT:
+        return FAAS_RETRY_INIT;
+    case FAAS_ENOMEM:
+    case FAAS_ESYSTEM:
+        return FAAS_RETRY_NOMEM;
+    default:
+        return 0;
+    }
+}
+
+/* Source: SplitMix64, Steele et al. 2014. Holds: lock. */
+static uint64_t random_next(struct faasi_async *async)
+{
+    uint64_t z = async->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* How long to wait after `attempts` that failed. Holds: lock. */
+static uint64_t backoff(struct faasi_async *async, const faas_async *policy,
+                        uint32_t attempts)
+{
+    double ns = (double)policy->backoff_ns;
+    uint64_t most;
+
+    for (uint32_t i = 1; i < attempts && ns < (double)policy->backoff_max_ns; i++)
+        ns *= policy->backoff_factor;
+    most = ns < (double)policy->backoff_max_ns ? (uint64_t)ns : policy->backoff_max_ns;
+    if (policy->jitter == FAAS_JITTER_NONE || most == 0)
+        return most;
+    return most == UINT64_MAX ? random_next(async) : random_next(async) % (most + 1);
+}
+
+/* Whether an attempt that came to `status` is followed by another one; then when, an
+ * instant. Holds: lock. */
+static bool is_retried(struct faasi_job *job, faas_status status, uint32_t attempts,
+                       uint64_t now)
+{
+    struct faasi_async *async = job->queue->async;
+    const faas_async *policy = &job->queue->policy->of;
+    uint64_t wait;
+
+    if ((policy->retry_on & kind_of(status)) == 0 || attempts > policy->retries)
+        return false;
+    wait = backoff(async, policy, attempts);
+    job->retry_ns = now + wait < now ? FAAS_FOREVER : now + wait;
+    return true;
+}
+
+/* Takes a running attempt to another phase; false if it went on without us. */
+static bool attempt_move(struct faasi_job *job, uint32_t attempt, uint32_t to,
+                         uint32_t *flags)
+{
+    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+    do {
+        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_RUNNING ||
+            state >> FAASI_JOB_ATTEMPT_SHIFT != (attempt & 0xffffff))
+            return false;
+        /* It was cancelled while it ran: it is not put back, nor tried again. */
+        if ((state & FAASI_JOB_CANCEL) != 0)
+            to = FAASI_JOB_ENDING;
+        *flags = state;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &job->state, &state, (state & ~(uint32_t)FAASI_JOB_PHASE) | to,
+        memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
+/* ---- one attempt ---- */
+
+static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
+{
+    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
+
+    do {
+        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_TAKEN)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &job->state, &state,
+        FAASI_JOB_RUNNING | (state & FAASI_JOB_WAITED) |
+            (attempt & 0xffffff) << FAASI_JOB_ATTEMPT_SHIFT,
+        memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
+/* Calls the handler. */
+static faas_status attempt_call(struct faasi_job *job, uint32_t attempt,
+                                uint64_t deadline, faas_result **result, bool *watched)
+{
+    struct faasi_queue *q = job->queue;
+    struct faasi_async *async = q->async;
+    const struct faasi_job_extra *extra = job->extra;
+    faas_id id = faasi_job_id(job);
+    faas_invoke_options options = {.size = sizeof options, .attempt = attempt};
+    struct faasi_request request = {
+        .fn = q->fn,
+        .queued = true,
+        .id = &id,
+        .event = job->event,
+        .ordered = &job->state,
+        .cancelled = FAASI_JOB_CANCEL,
+        .failures_only = atomic_load_explicit(&q->silent, memory_order_relaxed) &&
+                         (extra == NULL || extra->ended == NULL) &&
+                         !faasi_job_handled(job),
+    };
+
+    if (job->event != NULL)
+        request.input = faas_event_data(job->event);
+    if (extra != NULL) {
+        if (extra->input.data != NULL)
+            request.input = extra->input;
+        options.tenant = extra->tenant;
+        options.trace = extra->trace;
+    }
+    if (extra != NULL || attempt > 1)
+        request.options = &options;
+    return faasi_invoke_queued(async->rt, &request, deadline, job->submitted, &q->watch,
+                               result, watched);
+}
+
+/* An attempt came back with a failure: decides what follows, under the lock. */
+static enum faasi_outcome attempt_failed(struct faasi_job *job, uint32_t attempt,
+                                         faas_status status, faas_result *result)
+{
+    struct faasi_async *async = job->queue->async;
+    struct faasi_ending ending;
+    faas_condition condition = FAAS_RETRIES_EXHAUSTED;
+    uint32_t flags = 0;
+    bool again, ours;
+
+    faasi_async_lock(async, &ending);
+    again = is_retried(job, status, attempt,
+                       faasi_instant_ns(async->clock, faasi_ticks(async->clock)));
+    ours =
+        attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, &flags);
+    faasi_async_unlock(async, &ending);
+    if (!ours) {
+        faas_result_release(result);
+        return FAASI_LOST;
+    }
+    if ((flags & FAASI_JOB_CANCEL) != 0) {
+        condition = FAAS_CANCELLED;
+    } else if (again) {
+        faas_result_release(result);
+        return FAASI_AGAIN;
+    }
+    if (status == FAAS_EEXPIRED)
+        condition = FAAS_EVENT_AGE_EXCEEDED;
+    else if (status == FAAS_ENOENT || status == FAAS_ECLOSED)
+        condition = FAAS_DROPPED;
+    faasi_async_end(async, job, condition, status, result);
+    return FAASI_OVER;
+}
+
+/* An attempt that is a job's `attempt`th; its outcome, and the ticks that the handler
+ * took. */
+static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_job *job,
+                                      uint64_t *took)
+{
+    struct faasi_async *async = worker->async;
+    struct faasi_queue *q = job->queue;
+    uint32_t attempt = job->attempts + 1, flags = 0;
+    uint64_t begun = faasi_ticks(async->clock), deadline = UINT64_MAX;
+    faas_result *result = NULL;
+    bool watched = true;
+    faas_status status;
+
+    *took = 0;
+    if (!attempt_begin(job, attempt))
+        return FAASI_OVER; // cancelled in the batch
+    job->attempts = attempt;
+    if (job->extra != NULL)
+        deadline = faasi_instant_ticks(async->clock, job->extra->deadline_ns);
+    faasi_write(&worker->begun, begun);
+    faasi_write(&worker->due, faasi_ticks_after(begun, faasi_read(&q->timeout_ticks)));
+    /* Release: who looks after us sees since when. */
+    atomic_store_explicit(&worker->current, job, memory_order_release);
+    status = begun >= deadline ? FAAS_EEXPIRED
+                               : attempt_call(job, attempt, deadline, &result, &watched);
+    atomic_store_explicit(&worker->current, NULL, memory_order_relaxed);
+    if (FAASI_LIKELY(status == FAAS_OK)) {
+        *took = faasi_ticks_since(faasi_ticks(async->clock), begun) + 1;
+        if (!attempt_move(job, attempt, FAASI_JOB_ENDING, &flags)) {
+            faas_result_release(result);
+            return FAASI_LOST;
+        }
+        faasi_async_end(async, job, FAAS_SUCCESS, status, result);
+        return FAASI_OVER;
+    }
+    if (faas_status_group(status) == FAAS_GROUP_RAN)
+        *took = faasi_ticks_since(faasi_ticks(async->clock), begun) + 1;
+    else if (status == FAAS_EBUSY || status == FAAS_EEXPIRED || status == FAAS_ENOENT ||
+             status == FAAS_ECLOSED)
+        job->attempts = attempt - 1; // it met a limit, and did not run
+    if (status != FAAS_EBUSY)
+        return attempt_failed(job, attempt, status, result);
+    if (!watched)
+        job->retry_ns = faasi_instant_ns(async->clock, faasi_ticks(async->clock)) +
+                        faas_retry_after_ns();
+    if (!attempt_move(job, attempt, watched ? FAASI_JOB_TAKEN : FAASI_JOB_DELAYED,
+                      &flags))
+        return FAASI_LOST;
+    if ((flags & FAASI_JOB_CANCEL) == 0)
+        return watched ? FAASI_NO_SEAT : FAASI_LATER;
+    faasi_async_end(async, job, FAAS_CANCELLED, FAAS_ECANCELLED, NULL);
+    return FAASI_OVER;
+}
+
+uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until)
+{
+    struct faasi_async *async = worker->async;
+    struct faasi_queue *full = NULL; // met no seat: the others of it would not either
+    uint32_t ran = 0, handlers = 0, count = worker->count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct faasi_job *job;
+
+        if (i != 0 && until != UINT64_MAX && faasi_ticks(async->clock) >= until)
+            break;
+        job = atomic_load_explicit(&worker->batch[i], memory_order_relaxed);
+        if (job == NULL || job->queue == full)
+            continue;
+        job = atomic_exchange_explicit(&worker->batch[i], NULL, memory_order_acq_rel);
+        if (job == NULL)
+            continue;
+        worker->outcome[ran] = (uint8_t)attempt_run(worker, job, &worker->took[ran]);
+        handlers += worker->took[ran] != 0;
+        if (worker->outcome[ran] == FAASI_NO_SEAT)
+            full = job->queue;
+        atomic_store_explicit(&worker->ran[ran], job, memory_order_relaxed);
+        /* Release: who counts what we have not settled sees it ended. */
+        atomic_store_explicit(&worker->ran_count, ++ran, memory_order_release);
+    }
+    return handlers;
+}
+
+/* ---- looking after a worker ---- */
+
+/* Ends an attempt that is past its deadline, whose handler has not come back. */
+static void attempt_abandon(struct faasi_worker *worker, struct faasi_job *job,
+                            uint64_t now)
+{
+    uint32_t state = atomic_load_explicit(&job->state, memory_order_acquire);
+    uint32_t attempt = state >> FAASI_JOB_ATTEMPT_SHIFT, flags;
+    bool again = is_retried(job, FAAS_ETIMEDOUT, attempt, now);
+
+    if (attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, &flags))
+        faasi_async_abandon(worker, job);
+}
+
+void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now)
+{
+    enum { CHECK_NS = 4000000 };
+    struct faasi_worker *worker =
+        (struct faasi_worker *)(void *)((char *)alarm -
+                                        offsetof(struct faasi_worker, alarm));
+    struct faasi_async *async = worker->async;
+    struct faasi_job *job = atomic_load_explicit(&worker->current, memory_order_acquire);
+    uint64_t due = FAAS_FOREVER, begun;
+
+    if (worker->count == 0 || worker->late)
+        return;
+    if (job != NULL) {
+        due = faasi_instant_ns(async->clock, faasi_read(&worker->due));
+        begun = faasi_instant_ns(async->clock, faasi_read(&worker->begun));
+        if (now >= begun + CHECK_NS)
+            faasi_async_put_back(worker);
+        if (now >= due) {
+            attempt_abandon(worker, job, now);
+            if (worker->late)
+                return;
+            due = now + CHECK_NS; // it has just come back
+        }
+    }
+    if (job == NULL || now < begun + CHECK_NS || faasi_lanes_ready(&worker->crew->lanes))
+        due = due < now + CHECK_NS ? due : now + CHECK_NS;
+    faasi_timer_start(&async->wheel, &alarm->timer, due);
+}
+
+bool faasi_job_waits_for_us(const struct faasi_job *job)
+{
+    const struct faas_context *ctx = faasi_context_current;
+
+    for (; ctx != NULL; ctx = ctx->parent) {
+        const struct faasi_job *ours;
+
+        if (ctx->request == NULL || ctx->request->ordered == NULL)
+            continue;
+        ours =
+            (const struct faasi_job *)(const void *)((const char *)ctx->request->ordered -
+                                                     offsetof(struct faasi_job, state));
+        if (ours == job)
+            return true;
+        if (ours->queue == job->queue && ours->extra != NULL && job->extra != NULL &&
+            ours->extra->group.data != NULL && job->extra->group.data != NULL &&
+            ours->extra->group.size == job->extra->group.size &&
+            memcmp(ours->extra->group.data, job->extra->group.data,
+                   job->extra->group.size) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT */
+/* async_submit.c - submission: room, a job, the inlet. */
+#include "async.h"
+
+#include "alias.h"
+#include "grace.h"
+#include "mem.h"
+#include "state.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static const faas_invocation nothing;
+
+static uint64_t now_ns(const struct faasi_async *async)
+{
+    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
+}
+
+static uint64_t ns_after(uint64_t ns, uint64_t more)
+{
+    return ns + more < ns ? FAAS_FOREVER : ns + more;
+}
+
+/* What is submitted, once for all of a call. */
+struct submission {
+    faas_fn fn;
+    faas_event *event;
+    const faas_submit_options *options;
+    uint64_t deadline_ns, start_ns;
+    bool handled;
+    bool event_is_input;
+};
+
+/* ---- room ---- */
+
+/* Counts up to `want` in, as many as there is room for. Order is the lock's and the
+ * inlet's; these are counts. */
+static uint64_t count_more(_Atomic uint64_t *count, uint64_t want, uint64_t one,
+                           uint64_t mask, uint64_t most)
+{
+    uint64_t now = atomic_load_explicit(count, memory_order_relaxed), got;
+
+    do {
+        uint64_t used = now & mask;
+
+        got = used >= most ? 0 : most - used < want ? most - used : want;
+        if (got == 0)
+            return 0;
+    } while (!atomic_compare_exchange_weak_explicit(
+        count, &now, now + got * one, memory_order_relaxed, memory_order_relaxed));
+    return got;
+}
+
+static void count_less(_Atomic uint64_t *count, uint64_t by)
+{
+    atomic_fetch_sub_explicit(count, by, memory_order_release);
+}
+
+static bool bytes_more(_Atomic uint64_t *count, uint64_t bytes, uint64_t most)
+{
+    uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+
+    do {
+        if (bytes > most || now > most - bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(
+        count, &now, now + bytes, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+/* Reserves room for up to `want` jobs; for their bytes see room_bytes(). */
+static uint64_t room_slots(struct faasi_async *async, struct faasi_queue *q,
+                           uint64_t want)
+{
+    uint64_t got = count_more(&q->jobs, want, FAASI_JOB_ONE + 1, FAASI_WAITING_MASK,
+                              faasi_read(&q->slots_max));
+    uint64_t both =
+        got == 0 ? 0 : count_more(&async->slots, got, 1, UINT64_MAX, async->slots_max);
+
+    if (both < got)
+        count_less(&q->jobs, (got - both) * (FAASI_JOB_ONE + 1));
+    return both;
+}
+
+static bool room_bytes(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+{
+    if (bytes == 0)
+        return true;
+    if (!bytes_more(&q->bytes, bytes, faasi_read(&q->bytes_max)))
+        return false;
+    if (bytes_more(&async->bytes, bytes, async->bytes_max))
+        return true;
+    count_less(&q->bytes, bytes);
+    return false;
+}
+
+static void room_give_back(struct faasi_async *async, struct faasi_queue *q,
+                           uint64_t jobs, uint64_t bytes)
+{
+    count_less(&q->jobs, jobs * (FAASI_JOB_ONE + 1));
+    count_less(&async->slots, jobs);
+    if (bytes != 0) {
+        count_less(&q->bytes, bytes);
+        count_less(&async->bytes, bytes);
+    }
+    if (atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0) {
+        faasi_lock(&async->lock);
+        faasi_wake_all(&async->room);
+        faasi_unlock(&async->lock);
+    }
+}
+
+/* One slot and its bytes. */
+static bool room_reserve(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+{
+    if (room_slots(async, q, 1) == 0)
+        return false;
+    if (room_bytes(async, q, bytes))
+        return true;
+    room_give_back(async, q, 1, 0);
+    return false;
+}
+
+/* ---- a job ---- */
+
+static char *text_put(char *at, faas_bytes *text)
+{
+    if (text->data == NULL)
+        return at;
+    if (text->size != 0)
+        memcpy(at, text->data, text->size);
+    text->data = at;
+    return at + text->size;
+}
+
+static bool has_own_input(const struct submission *s, faas_bytes input)
+{
+    return !s->event_is_input && (input.size != 0 || s->event != NULL);
+}
+
+/* What of a submission does not fit into the job itself; NULL without memory. */
+static struct faasi_job_extra *extra_make(struct faasi_async *async,
+                                          const struct submission *s, faas_bytes input)
+{
+    const faas_submit_options *o = s->options;
+    struct faasi_job_extra *extra;
+    size_t bytes = sizeof *extra + o->tenant.size + o->group.size + o->trace.size +
+                   (s->event_is_input ? 0 : input.size) + FAASI_ALIGN;
+    char *at;
+
+    extra = faasi_alloc(async->allocator, bytes);
+    if (extra == NULL)
+        return NULL;
+    *extra =
+        (struct faasi_job_extra){.bytes = bytes,
+                                 .deadline_ns = s->deadline_ns,
+                                 .start_ns = s->start_ns,
+                                 .ended = o->ended,
+                                 .ended_user = o->ended_user,
+                                 .tenant = o->tenant,
+                                 .group = o->group,
+                                 .trace = o->trace,
+                                 .weight = o->tenant_weight == 0 ? 1 : o->tenant_weight};
+    at = (char *)(extra + 1);
+    /* The input first: handlers may cast it. Beside an event, that has a transformed one,
+     * also one of no bytes is an input. */
+    if (has_own_input(s, input)) {
+        extra->input = faas_bytes_of(at, input.size);
+        if (input.size != 0)
+            memcpy(at, input.data, input.size);
+        at += input.size;
+    }
+    at = text_put(at, &extra->tenant);
+    at = text_put(at, &extra->group);
+    (void)text_put(at, &extra->trace);
+    return extra;
+}
+
+static bool needs_extra(const struct submission *s, faas_bytes input)
+{
+    const faas_submit_options *o = s->options;
+
+    return has_own_input(s, input) || s->deadline_ns != FAAS_FOREVER ||
+           s->start_ns != 0 || o->ended != NULL || o->tenant.data != NULL ||
+           o->group.data != NULL || o->trace.data != NULL;
+}
+
+/* A job for which there is room; NULL without memory. */
+static struct faasi_job *job_make(struct faasi_async *async, struct faasi_queue *q,
+                                  const struct submission *s, faas_bytes input,
+                                  faas_invocation *invocation)
+{
+    struct faasi_job *job = faasi_jobs_take(&async->jobs, s->handled);
+
+    if (job == NULL)
+        return NULL;
+    job->queue = q;
+    if (needs_extra(s, input)) {
+        job->extra = extra_make(async, s, input);
+        if (job->extra == NULL) {
+            faasi_jobs_give(&async->jobs, job);
+            return NULL;
+        }
+    }
+    if (s->event != NULL)
+        job->event = faas_event_acquire(s->event);
+    job->level = s->options->priority == FAAS_PRIORITY_DEFAULT
+                     ? FAAS_PRIORITY_NORMAL - 1
+                     : (uint8_t)(s->options->priority - 1);
+    job->submitted = faasi_ticks(async->clock);
+    job->will_wait = s->options->will_wait != 0;
+    job->retry_ns = s->start_ns;
+    job->where = FAASI_IN_INLET;
+    atomic_store_explicit(&job->state,
+                          s->start_ns != 0 ? FAASI_JOB_DELAYED : FAASI_JOB_QUEUED,
+                          memory_order_relaxed);
+    if (invocation != NULL) {
+        invocation->runtime = async->rt->id;
+        invocation->index = job->index;
+        invocation->generation = faasi_job_generation(job);
+    }
+    return job;
+}
+
+/* Puts a job in that is to wait for its time, or found the inlet full. It may be gone when
+ * this returns. In a read section, or a visitor: nothing is called under it. */
+static void job_put_slowly(struct faasi_async *async, struct faasi_job *job)
+{
+    struct faasi_ending ending;
+
+    faasi_async_lock(async, &ending);
+    if (job->retry_ns != 0) {
+        faasi_async_delay(job);
+    } else {
+        /* Others are at the inlet too, so it may be full again. */
+        do
+            faasi_async_drain(async);
+        while (!faasi_inlet_put(&async->inlet, job));
+    }
+    faasi_async_unlock(async, &ending);
+}
+
+/* ---- a full queue ---- */
+
+/* Drops the oldest that waits, for one that comes. */
+static bool oldest_drop(struct faasi_async *async, struct faasi_queue *q)
+{
+    struct faasi_ending ending;
+    struct faasi_job *job;
+
+    faasi_async_lock(async, &ending);
+    faasi_async_drain(async);
+    job = faasi_queue_oldest(q);
+    if (job != NULL)
+        faasi_job_give_up(job, FAAS_DROPPED, FAAS_EBUSY);
+    faasi_async_unlock(async, &ending);
+    return job != NULL;
+}
+
+/* Waits for room; where the host runs everything, makes it. Outside read sections; `q`
+ * cannot go, because a job of it is counted. */
+static bool room_await(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+{
+    uint64_t until = ns_after(now_ns(async), faasi_read(&q->room_wait_ns));
+    bool reserved = false, any;
+
+    atomic_fetch_add_explicit(&async->want_room, 1, memory_order_seq_cst);
+    for (;;) {
+        uint64_t now = now_ns(async);
+
+        if (q->crew->max == 0 && !(reserved = room_reserve(async, q, bytes))) {
+            (void)faasi_async_run_one(async, &any);
+            if (any)
+                continue;
+        }
+        faasi_lock(&async->lock);
+        if (!reserved)
+            reserved = room_reserve(async, q, bytes);
+        if (reserved || now >= until || q->crew->max == 0 ||
+            atomic_load_explicit(&async->closing, memory_order_relaxed)) {
+            faasi_unlock(&async->lock);
+            break;
+        }
+        if (faasi_clock_moves(async->clock))
+            faasi_wait(&async->room, &async->lock);
+        else
+            faasi_wait_for(&async->room, &async->lock, until - now);
+        faasi_unlock(&async->lock);
+    }
+    atomic_fetch_sub_explicit(&async->want_room, 1, memory_order_seq_cst);
+    return reserved;
+}
+
+/* Runs a job for which there is no room, at once. */
+static faas_status job_run_here(struct faasi_async *async, struct faasi_job *job)
+{
+    struct faasi_worker worker;
+    struct faasi_ending ending;
+    bool taken;
+
+    memset(&worker, 0, offsetof(struct faasi_worker, batch));
+    faasi_job_ref(job);
+    faasi_async_lock(async, &ending);
+    faasi_worker_enlist(async, &worker, job->queue->crew);
+    taken = faasi_async_take_new(&worker, job);
+    faasi_async_unlock(async, &ending);
+    (void)faasi_async_run(&worker, UINT64_MAX);
+    faasi_async_lock(async, &ending);
+    faasi_async_settle(&worker);
+    faasi_worker_dismiss(&worker);
+    faasi_async_unlock(async, &ending);
+    if (!taken && faasi_job_handled(job) &&
+        faasi_jobs_let_go(&async->jobs, job, faasi_job_generation(job)))
+        faasi_async_unref(async, job);
+    faasi_async_unref(async, job);
+    return taken ? FAAS_OK : FAAS_EBUSY;
+}
+
+/* ---- the way in ---- */
+
+/* Finds the queue of a function, made if need be. In a read section, which it may leave
+ * and enter again. The caller leaves it when it has counted a job in. */
+static faas_status queue_find(struct faasi_async *async, faas_fn fn,
+                              struct faasi_queue **q)
+{
+    faas_runtime *rt = async->rt;
+
+    for (;;) {
+        struct faasi_entry *entry = faasi_registry_get(&rt->registry, fn);
+        struct faasi_function *f = (struct faasi_function *)entry;
+        struct faasi_async_policy *policy;
+        faas_status status;
+
+        if (atomic_load_explicit(&async->closing, memory_order_relaxed))
+            return FAAS_ECLOSED;
+        if (entry == NULL)
+            return FAAS_ENOENT;
+        assert(entry->kind != FAAS_KIND_ALIAS);
+        /* Acquire: pairs with the release in faasi_async_adopt(). */
+        *q = atomic_load_explicit(&f->queue, memory_order_acquire);
+        if (FAASI_LIKELY(*q != NULL))
+            return FAAS_OK;
+        faasi_read_leave();
+        status = faasi_async_policy_open(NULL, async->allocator, &policy);
+        if (status == FAAS_OK) {
+            /* The registry's lock: a function that is there stays. */
+            faasi_lock(&rt->registry.lock);
+            entry = faasi_registry_get(&rt->registry, fn);
+            f = (struct faasi_function *)entry;
+            if (entry != NULL &&
+                atomic_load_explicit(&f->queue, memory_order_relaxed) == NULL)
+                status = faasi_async_adopt(async, f, policy);
+            else
+                faasi_async_policy_release(policy);
+            faasi_unlock(&rt->registry.lock);
+        }
+        faasi_read_enter();
+        if (status != FAAS_OK)
+            return status;
+    }
+}
+
+/* An alias's version, by the route or by chance. In a read section. */
+static faas_fn fn_resolve(struct faasi_async *async, faas_fn fn, faas_bytes route)
+{
+    faas_runtime *rt = async->rt;
+    struct faasi_entry *entry = faasi_registry_get(&rt->registry, fn);
+    uint64_t number;
+
+    if (entry == NULL || entry->kind != FAAS_KIND_ALIAS)
+        return fn;
+    if (route.data == NULL) {
+        number = atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
+        route = faas_bytes_of(&number, sizeof number);
+    }
+    return faasi_alias_pick((struct faasi_alias *)entry, route);
+}
+
+static faas_status refused(struct faasi_async *async, struct faasi_queue *q)
+{
+    atomic_fetch_add_explicit(&q->refused, 1, memory_order_relaxed);
+    faasi_lock(&async->lock);
+    if (q->function != NULL)
+        faasi_gate_note_retry(&async->rt->gate, q->function);
+    faasi_unlock(&async->lock);
+    return FAAS_EBUSY;
+}
+
+/* A job for which there is room, or was made. In a read section, or a visitor. */
+static faas_status job_submit(struct faasi_async *async, struct faasi_queue *q,
+                              const struct submission *s, faas_bytes input,
+                              faas_invocation *invocation)
+{
+    struct faasi_job *job = job_make(async, q, s, input, invocation);
+
+    if (FAASI_UNLIKELY(job == NULL)) {
+        room_give_back(async, q, 1, s->event_is_input ? 0 : input.size);
+        return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
+    }
+    if (FAASI_UNLIKELY(s->start_ns != 0) ||
+        FAASI_UNLIKELY(!faasi_inlet_put(&async->inlet, job)))
+        job_put_slowly(async, job);
+    return FAAS_OK;
+}
+
+/* Submits what found no room. By a visitor; `q` is kept. */
+static faas_status full_submit(struct faasi_async *async, struct faasi_queue *q,
+                               const struct submission *s, faas_bytes input,
+                               faas_invocation *invocation)
+{
+    uint64_t bytes = s->event_is_input ? 0 : input.size;
+    unsigned on_full = atomic_load_explicit(&q->on_full, memory_order_relaxed);
+    faas_status status = FAAS_EBUSY;
+
+    if (on_full == FAAS_QUEUE_WAIT) {
+        if (room_await(async, q, bytes))
+            return job_submit(async, q, s, input, invocation);
+    } else if (on_full == FAAS_QUEUE_DROP_OLDEST) {
+        while (oldest_drop(async, q))
+            if (room_reserve(async, q, bytes))
+                return job_submit(async, q, s, input, invocation);
+    } else if (on_full == FAAS_QUEUE_RUN_HERE && s->start_ns == 0) {
+        struct faasi_job *job = job_make(async, q, s, input, invocation);
+
+        if (job == NULL)
+            return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
+        atomic_fetch_add_explicit(&q->jobs, FAASI_JOB_ONE, memory_order_relaxed);
+        status = job_run_here(async, job);
+        if (status == FAAS_OK)
+            return FAAS_OK;
+    }
+    if (invocation != NULL)
+        *invocation = nothing;
+    if (atomic_load_explicit(&async->closing, memory_order_relaxed))
+        return FAAS_ECLOSED;
+    return refused(async, q);
+}
+
+/* Submits one job, and wakes who runs it unless `quietly`; `*crew` is whose it is. In a
+ * read section, which it leaves. */
+static faas_status submit_one(struct faasi_async *async, const struct submission *s,
+                              faas_bytes input, faas_invocation *invocation, bool quietly,
+                              struct faasi_crew **crew)
+{
+    uint64_t bytes = s->event_is_input ? 0 : input.size;
+    bool visitor = false;
+    struct faasi_queue *q;
+    faas_status status = queue_find(async, s->fn, &q);
+
+    if (FAASI_UNLIKELY(status != FAAS_OK)) {
+        faasi_read_leave();
+        return status;
+    }
+    *crew = q->crew;
+    if (FAASI_UNLIKELY(s->start_ns != 0) || !room_reserve(async, q, bytes)) {
+        /* It may wait, or run something: not in a read section. */
+        visitor = faasi_async_visit(async);
+        atomic_fetch_add_explicit(&q->jobs, FAASI_JOB_ONE, memory_order_relaxed);
+        faasi_read_leave();
+        if (!visitor)
+            status = FAAS_ECLOSED;
+        else if (s->start_ns != 0 && room_reserve(async, q, bytes))
+            status = job_submit(async, q, s, input, invocation);
+        else
+            status = full_submit(async, q, s, input, invocation);
+        count_less(&q->jobs, FAASI_JOB_ONE);
+    } else {
+        status = job_submit(async, q, s, input, invocation);
+    }
+    if (status == FAAS_OK && !quietly)
+        faasi_async_wake(async, *crew);
+    if (visitor)
+        faasi_async_unvisit(async);
+    else
+        faasi_read_leave();
+    return status;
+}
+
+static faas_status options_check(const faas_submit_options *o)
+{
+    if (o->priority < FAAS_PRIORITY_DEFAULT || o->priority > FAAS_PRIORITY_LOW)
+        return faasi_fail(FAAS_EINVAL, "submit.priority: %d is unknown",
+                          (int)o->priority);
+    if (o->tenant_weight > 1000)
+        return faasi_fail(FAAS_EINVAL, "submit.tenant_weight: %u is over 1000",
+                          o->tenant_weight);
+    if (o->will_wait > 1)
+        return faasi_fail(FAAS_EINVAL, "submit.will_wait: %u is not 0 or 1",
+                          o->will_wait);
+    if (o->reserved != 0)
+        return faasi_fail(FAAS_EVERSION, "submit.reserved: it is not 0");
+    return FAAS_OK;
+}
+
+/* When it ends and begins, as instants. */
+static faas_status times_resolve(struct faasi_async *async, struct submission *s)
+{
+    const faas_submit_options *o = s->options;
+    uint64_t now = now_ns(async);
+
+    s->deadline_ns = o->limit_ns == 0 ? FAAS_FOREVER : ns_after(now, o->limit_ns);
+    s->start_ns = o->delay_ns == 0 ? 0 : ns_after(now, o->delay_ns);
+    if (o->start_ns > s->start_ns)
+        s->start_ns = o->start_ns;
+    if (s->start_ns <= now) // an instant that has passed is no delay
+        s->start_ns = 0;
+    return s->start_ns >= s->deadline_ns && s->start_ns != 0 ? FAAS_EEXPIRED : FAAS_OK;
+}
+
+/* Reads the options into a submission. */
+static faas_status submission_make(struct faasi_async *async, struct submission *s,
+                                   faas_submit_options *known,
+                                   const faas_submit_options *options)
+{
+    faas_status status;
+
+    s->options = known;
+    s->deadline_ns = FAAS_FOREVER;
+    s->start_ns = 0;
+    if (options == NULL)
+        return FAAS_OK;
+    status = faasi_options_import(known, sizeof *known, options, "submit options");
+    if (status == FAAS_OK)
+        status = options_check(known);
+    s->event = known->event;
+    s->event_is_input = known->event != NULL;
+    if (status == FAAS_OK &&
+        (known->limit_ns != 0 || known->delay_ns != 0 || known->start_ns != 0))
+        status = times_resolve(async, s);
+    return status;
+}
+
+faas_status faas_invoke_async(faas_runtime *rt, faas_fn fn, faas_bytes input,
+                              const faas_submit_options *options,
+                              faas_invocation *invocation)
+{
+    return faas_invoke_async_many(rt, fn, &input, 1, options, invocation, NULL);
+}
+
+faas_status faas_invoke_async_many(faas_runtime *rt, faas_fn fn, const faas_bytes *inputs,
+                                   size_t count, const faas_submit_options *options,
+                                   faas_invocation *invocations, size_t *accepted)
+{
+    static const faas_bytes none;
+    struct faasi_async *async = &rt->async;
+    faas_submit_options known = {.size = sizeof known};
+    struct submission s = {.fn = fn, .handled = invocations != NULL};
+    struct faasi_crew *crew = NULL;
+    faas_status status = submission_make(async, &s, &known, options);
+    size_t done = 0;
+    bool many;
+
+    for (size_t i = 0; invocations != NULL && i < count; i++)
+        invocations[i] = nothing;
+    if (status != FAAS_OK || count == 0) {
+        if (accepted != NULL)
+            *accepted = 0;
+        return status;
+    }
+    faasi_read_enter();
+    many = count > 1 && faasi_async_visit(async);
+    for (;;) {
+        s.fn = fn_resolve(async, fn, known.route);
+        status = submit_one(async, &s, inputs == NULL ? none : inputs[done],
+                            invocations == NULL ? NULL : &invocations[done],
+                            many || known.will_wait != 0, &crew);
+        done += status == FAAS_OK;
+        if (status != FAAS_OK || done == count)
+            break;
+        faasi_read_enter();
+    }
+    if (many) {
+        if (done != 0 && known.will_wait == 0)
+            faasi_async_wake(async, crew);
+        faasi_async_unvisit(async);
+    }
+    if (accepted != NULL)
+        *accepted = done;
+    return status;
+}
+
+faas_status faasi_async_submit_event(struct faasi_async *async, faas_fn fn,
+                                     faas_event *event, const faas_bytes *input,
+                                     uint32_t *wakes)
+{
+    static const faas_submit_options none = {.size = sizeof none};
+    struct submission s = {.fn = fn,
+                           .event = event,
+                           .options = &none,
+                           .deadline_ns = FAAS_FOREVER,
+                           .event_is_input = input == NULL};
+    struct faasi_crew *crew = NULL;
+    faas_status status;
+
+    faasi_read_enter();
+    s.fn = fn_resolve(async, fn, none.route);
+    status = submit_one(async, &s, input == NULL ? faas_bytes_of(NULL, 0) : *input, NULL,
+                        true, &crew);
+    if (status == FAAS_OK)
+        *wakes |= 1u << (crew - async->crews);
+    return status;
+}
+
+faas_status faasi_async_submit_again(struct faasi_async *async, faas_fn fn,
+                                     const faas_record *record)
+{
+    const faas_submit_options options = {.size = sizeof options,
+                                         .group = record->group,
+                                         .tenant = record->tenant,
+                                         .priority = record->priority};
+    struct submission s = {.fn = fn,
+                           .event = record->event,
+                           .options = &options,
+                           .deadline_ns = FAAS_FOREVER,
+                           .event_is_input = record->event != NULL &&
+                                             faas_event_data(record->event).data ==
+                                                 record->request.data};
+    struct faasi_crew *crew = NULL;
+
+    faasi_read_enter();
+    s.fn = fn_resolve(async, fn, options.route);
+    return submit_one(async, &s, record->request, NULL, false, &crew);
+}
+
+void faasi_async_wake_many(struct faasi_async *async, uint32_t crews)
+{
+    for (int i = 0; i < FAASI_CREWS; i++)
+        if ((crews >> i & 1) != 0)
+            faasi_async_wake(async, &async->crews[i]);
+}

@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: MIT */
+/* lanes.c - what waits to run, and who is next. */
+#include "lanes.h"
+
+#include "hash.h"
+#include "mem.h"
+
+enum { KEYS_MIN = 64, HEAP_MIN = 16 };
+
+/* What an item of weight 1 takes of a tenant's time. */
+#define SCALE UINT64_C(1000000)
+
+/* The head of what is found by a key: `size` bytes behind the struct that it begins. */
+struct faasi_keyed {
+    struct faasi_keyed *next; /* in the chain */
+    uint64_t hash;
+    const void *owner; /* part of the key: of a lane its tenant, of a group its source */
+    uint32_t level;    /* part of the key of a lane */
+    uint32_t size;
+    char *key;
+    size_t bytes; /* of the block */
+};
+
+/* A tenant's place on one level. */
+struct faasi_turn {
+    struct tenant *tenant;
+    struct faasi_ring lanes; /* to serve, whose turn it is first */
+    uint64_t time;           /* grows by SCALE / weight with each item */
+    uint64_t order;
+    uint32_t at; /* in the heap, from 1; 0: not there */
+};
+
+/* One who asks; on each level it has a turn of its own. */
+struct tenant {
+    struct faasi_keyed keyed;
+    uint32_t weight;
+    uint32_t lane_count; /* that exist, on all levels */
+    struct faasi_turn turns[FAASI_LEVELS];
+};
+
+struct faasi_lane {
+    struct faasi_keyed keyed;
+    struct tenant *tenant;
+    struct faasi_source *source;
+    struct faasi_ring at; /* among its tenant's lanes to serve, or its source's that were
+                             put aside; else on its own */
+    struct faasi_ring items;
+    bool serve; /* has items to serve: counted by its source */
+    bool aside;
+    uint32_t count; /* items that are here, popped, or behind a head */
+};
+
+struct faasi_group {
+    struct faasi_keyed keyed;
+    struct faasi_item *head; /* in its lane, or popped */
+    struct faasi_ring items; /* behind it */
+};
+
+/* ---- rings ---- */
+
+#define FROM_RING(type, member, ring)                                                    \
+    ((type *)(void *)((char *)(ring)-offsetof(type, member)))
+
+static void ring_init(struct faasi_ring *ring)
+{
+    ring->next = ring->prev = ring;
+}
+
+static bool ring_empty(const struct faasi_ring *ring)
+{
+    return ring->next == ring;
+}
+
+/* Before `at`: at the end of the list that it heads. */
+static void ring_insert(struct faasi_ring *at, struct faasi_ring *ring)
+{
+    ring->next = at;
+    ring->prev = at->prev;
+    at->prev->next = ring;
+    at->prev = ring;
+}
+
+static void ring_remove(struct faasi_ring *ring)
+{
+    ring->prev->next = ring->next;
+    ring->next->prev = ring->prev;
+    ring_init(ring);
+}
+
+/* ---- keys ---- */
+
+static uint64_t key_hash(const void *owner, uint32_t level, faas_bytes key)
+{
+    uint64_t parts[3] = {(uintptr_t)owner, level, faasi_hash(key.data, key.size)};
+
+    return faasi_hash(parts, sizeof parts);
+}
+
+static faas_status keys_init(struct faasi_keys *keys, const faas_allocator *alloc)
+{
+    keys->slots = faasi_alloc_zeroed(alloc, KEYS_MIN * sizeof *keys->slots);
+    keys->size = KEYS_MIN;
+    keys->count = 0;
+    return keys->slots == NULL ? faasi_fail(FAAS_ENOMEM, "lanes: no memory") : FAAS_OK;
+}
+
+static void keys_fini(struct faasi_keys *keys, const faas_allocator *alloc)
+{
+    assert(keys->count == 0);
+    faasi_free(alloc, keys->slots, keys->size * sizeof *keys->slots);
+    keys->slots = NULL;
+}
+
+static struct faasi_keyed *keys_find(const struct faasi_keys *keys, uint64_t hash,
+                                     const void *owner, uint32_t level, faas_bytes key)
+{
+    struct faasi_keyed *at = keys->slots[hash & (keys->size - 1)];
+
+    while (at != NULL && !(at->hash == hash && at->owner == owner && at->level == level &&
+                           at->size == key.size &&
+                           (key.size == 0 || memcmp(at->key, key.data, key.size) == 0)))
+        at = at->next;
+    return at;
+}
+
+/* Twice the chains, if there is memory; else longer ones. */
+static void keys_grow(struct faasi_keys *keys, const faas_allocator *alloc)
+{
+    size_t size = keys->size * 2;
+    struct faasi_keyed **slots = faasi_alloc_zeroed(alloc, size * sizeof *slots);
+
+    if (slots == NULL)
+        return;
+    for (size_t i = 0; i < keys->size; i++) {
+        struct faasi_keyed *at = keys->slots[i], *next;
+
+        for (; at != NULL; at = next) {
+            next = at->next;
+            at->next = slots[at->hash & (size - 1)];
+            slots[at->hash & (size - 1)] = at;
+        }
+    }
+    faasi_free(alloc, keys->slots, keys->size * sizeof *keys->slots);
+    keys->slots = slots;
+    keys->size = size;
+}
+
+/* Adds a zeroed struct of `bytes` for a key that is not there; NULL without memory. */
+static void *keys_add(struct faasi_keys *keys, const faas_allocator *alloc, size_t bytes,
+                      uint64_t hash, const void *owner, uint32_t level, faas_bytes key)
+{
+    struct faasi_keyed *keyed;
+
+    if (key.size > UINT32_MAX ||
+        (keyed = faasi_alloc_zeroed(alloc, bytes + key.size)) == NULL)
+        return NULL;
+    keyed->hash = hash;
+    keyed->owner = owner;
+    keyed->level = level;
+    keyed->size = (uint32_t)key.size;
+    keyed->key = (char *)keyed + bytes;
+    keyed->bytes = bytes + key.size;
+    if (key.size > 0)
+        memcpy(keyed->key, key.data, key.size);
+    if (++keys->count > keys->size)
+        keys_grow(keys, alloc);
+    keyed->next = keys->slots[hash & (keys->size - 1)];
+    keys->slots[hash & (keys->size - 1)] = keyed;
+    return keyed;
+}
+
+static void keys_drop(struct faasi_keys *keys, const faas_allocator *alloc,
+                      struct faasi_keyed *keyed)
+{
+    struct faasi_keyed **at = &keys->slots[keyed->hash & (keys->size - 1)];
+
+    while (*at != keyed)
+        at = &(*at)->next;
+    *at = keyed->next;
+    keys->count--;
+    faasi_free(alloc, keyed, keyed->bytes);
+}
+
+/* ---- opening ---- */
+
+faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
+                             const faas_allocator *allocator)
+{
+    memset(lanes, 0, sizeof *lanes);
+    lanes->ageing = ageing;
+    lanes->allocator = allocator;
+    if (keys_init(&lanes->tenants, allocator) != FAAS_OK ||
+        keys_init(&lanes->lanes, allocator) != FAAS_OK ||
+        keys_init(&lanes->groups, allocator) != FAAS_OK) {
+        faasi_lanes_fini(lanes);
+        return FAAS_ENOMEM;
+    }
+    return FAAS_OK;
+}
+
+void faasi_lanes_fini(struct faasi_lanes *lanes)
+{
+    keys_fini(&lanes->tenants, lanes->allocator);
+    keys_fini(&lanes->lanes, lanes->allocator);
+    keys_fini(&lanes->groups, lanes->allocator);
+    for (int i = 0; i < FAASI_LEVELS; i++)
+        faasi_free(lanes->allocator, lanes->levels[i].heap,
+                   lanes->levels[i].room * sizeof(struct faasi_turn *));
+}
+
+void faasi_source_init(struct faasi_source *source)
+{
+    ring_init(&source->aside);
+    source->to_serve = 0;
+    source->count = 0;
+    source->blocked = false;
+}
+
+/* ---- the heap of a level ---- */
+
+static bool turn_before(const struct faasi_turn *a, const struct faasi_turn *b)
+{
+    return a->time != b->time ? a->time < b->time : a->order < b->order;
+}
+
+static void heap_set(struct faasi_level *level, uint32_t at, struct faasi_turn *turn)
+{
+    level->heap[at - 1] = turn;
+    turn->at = at;
+}
+
+static void heap_up(struct faasi_level *level, uint32_t at, struct faasi_turn *turn)
+{
+    while (at > 1 && turn_before(turn, level->heap[at / 2 - 1])) {
+        heap_set(level, at, level->heap[at / 2 - 1]);
+        at /= 2;
+    }
+    heap_set(level, at, turn);
+}
+
+static void heap_down(struct faasi_level *level, uint32_t at, struct faasi_turn *turn)
+{
+    for (;;) {
+        uint32_t child = at * 2;
+
+        if (child > level->count)
+            break;
+        if (child < level->count &&
+            turn_before(level->heap[child], level->heap[child - 1]))
+            child++;
+        if (!turn_before(level->heap[child - 1], turn))
+            break;
+        heap_set(level, at, level->heap[child - 1]);
+        at = child;
+    }
+    heap_set(level, at, turn);
+}
+
+/* There is room: heap_reserve() was called for the tenant. */
+static void heap_insert(struct faasi_level *level, struct faasi_turn *turn)
+{
+    turn->order = level->order++;
+    heap_up(level, ++level->count, turn);
+}
+
+static void heap_remove(struct faasi_level *level, struct faasi_turn *turn)
+{
+    uint32_t at = turn->at;
+    struct faasi_turn *last = level->heap[--level->count];
+
+    turn->at = 0;
+    if (last == turn)
+        return;
+    if (at > 1 && turn_before(last, level->heap[at / 2 - 1]))
+        heap_up(level, at, last);
+    else
+        heap_down(level, at, last);
+}
+
+/* Makes room for `count` tenants on every level. */
+static bool heap_reserve(struct faasi_lanes *lanes, size_t count)
+{
+    for (int i = 0; i < FAASI_LEVELS; i++) {
+        struct faasi_level *level = &lanes->levels[i];
+        uint32_t room = level->room == 0 ? HEAP_MIN : level->room * 2;
+        void *heap;
+
+        if (count <= level->room)
+            continue;
+        heap = faasi_grow(lanes->allocator, level->heap,
+                          level->room * sizeof(struct faasi_turn *),
+                          room * sizeof(struct faasi_turn *));
+        if (heap == NULL)
+            return false;
+        level->heap = heap;
+        level->room = room;
+    }
+    return true;
+}
+
+/* ---- lanes ---- */
+
+/* Finds the lane of a place, or makes it and its tenant; NULL without memory. */
+static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
+                                    const struct faasi_lane_key *place)
+{
+    uint64_t tenant_hash = key_hash(NULL, 0, place->tenant);
+    struct tenant *tenant =
+        (struct tenant *)keys_find(&lanes->tenants, tenant_hash, NULL, 0, place->tenant);
+    faas_bytes source = {&place->source, sizeof place->source};
+    struct faasi_lane *lane;
+    uint64_t hash;
+
+    if (tenant == NULL) {
+        if (!heap_reserve(lanes, lanes->tenants.count + 1))
+            return NULL;
+        tenant = keys_add(&lanes->tenants, lanes->allocator, sizeof *tenant, tenant_hash,
+                          NULL, 0, place->tenant);
+        if (tenant == NULL)
+            return NULL;
+        for (int i = 0; i < FAASI_LEVELS; i++) {
+            tenant->turns[i].tenant = tenant;
+            ring_init(&tenant->turns[i].lanes);
+        }
+    }
+    hash = key_hash(tenant, place->level, source);
+    lane =
+        (struct faasi_lane *)keys_find(&lanes->lanes, hash, tenant, place->level, source);
+    if (lane != NULL)
+        return lane;
+    lane = keys_add(&lanes->lanes, lanes->allocator, sizeof *lane, hash, tenant,
+                    place->level, source);
+    if (lane == NULL) {
+        if (tenant->lane_count == 0)
+            keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
+        return NULL;
+    }
+    tenant->lane_count++;
+    lane->tenant = tenant;
+    lane->source = place->source;
+    ring_init(&lane->at);
+    ring_init(&lane->items);
+    return lane;
+}
+
+/* One item of a lane has ended. */
+static void lane_release(struct faasi_lanes *lanes, struct faasi_lane *lane)
+{
+    struct tenant *tenant = lane->tenant;
+
+    if (--lane->count != 0)
+        return;
+    keys_drop(&lanes->lanes, lanes->allocator, &lane->keyed);
+    if (--tenant->lane_count == 0)
+        keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
+}
+
+/* Puts a lane at the end of its tenant's turn, and the tenant into its level's. */
+static void lane_insert(struct faasi_lanes *lanes, struct faasi_lane *lane, uint64_t now)
+{
+    struct faasi_turn *turn = &lane->tenant->turns[lane->keyed.level];
+    struct faasi_level *level = &lanes->levels[lane->keyed.level];
+
+    ring_insert(&turn->lanes, &lane->at);
+    if (turn->at != 0)
+        return;
+    if (level->count == 0)
+        level->since = now;
+    if (turn->time < level->time)
+        turn->time = level->time;
+    heap_insert(level, turn);
+}
+
+/* Takes it out of its tenant's turn, or from where it was put aside. */
+static void lane_remove(struct faasi_lanes *lanes, struct faasi_lane *lane)
+{
+    struct faasi_turn *turn = &lane->tenant->turns[lane->keyed.level];
+
+    ring_remove(&lane->at);
+    if (!lane->aside && ring_empty(&turn->lanes))
+        heap_remove(&lanes->levels[lane->keyed.level], turn);
+    lane->aside = false;
+}
+
+/* A lane got its first item to serve, or lost its last one: makes that known. */
+static void lane_settle(struct faasi_lanes *lanes, struct faasi_lane *lane, uint64_t now)
+{
+    struct faasi_source *source = lane->source;
+    bool serve = !ring_empty(&lane->items);
+
+    if (serve == lane->serve)
+        return;
+    lane->serve = serve;
+    if (serve) {
+        if (source->to_serve++ == 0 && !source->blocked)
+            lanes->open++;
+        lane_insert(lanes, lane, now);
+    } else {
+        if (--source->to_serve == 0 && !source->blocked)
+            lanes->open--;
+        lane_remove(lanes, lane);
+    }
+}
+
+/* ---- items ---- */
+
+faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
+                             const struct faasi_lane_key *place, uint64_t now)
+{
+    struct faasi_group *group = NULL;
+    struct faasi_lane *lane = lane_open(lanes, place);
+
+    if (lane == NULL)
+        return FAAS_ENOMEM;
+    lane->count++;
+    if (place->group.data != NULL) {
+        uint64_t hash = key_hash(place->source, 0, place->group);
+
+        group = (struct faasi_group *)keys_find(&lanes->groups, hash, place->source, 0,
+                                                place->group);
+        if (group == NULL) {
+            group = keys_add(&lanes->groups, lanes->allocator, sizeof *group, hash,
+                             place->source, 0, place->group);
+            if (group == NULL) {
+                lane_release(lanes, lane);
+                return FAAS_ENOMEM;
+            }
+            ring_init(&group->items);
+        }
+    }
+    lane->tenant->weight = place->weight;
+    item->lane = lane;
+    item->group = group;
+    place->source->count++;
+    if (group != NULL && group->head != NULL) {
+        ring_insert(&group->items, &item->at);
+    } else {
+        if (group != NULL)
+            group->head = item;
+        ring_insert(&lane->items, &item->at);
+        lane_settle(lanes, lane, now);
+    }
+    return FAAS_OK;
+}
+
+/* The lane whose turn it is on a level, or NULL. Puts aside what is blocked. */
+static struct faasi_lane *level_lane(struct faasi_lanes *lanes, struct faasi_level *level)
+{
+    while (level->count != 0) {
+        struct faasi_turn *turn = level->heap[0];
+        struct faasi_lane *lane = FROM_RING(struct faasi_lane, at, turn->lanes.next);
+
+        if (!lane->source->blocked)
+            return lane;
+        lane_remove(lanes, lane);
+        lane->aside = true;
+        ring_insert(&lane->source->aside, &lane->at);
+    }
+    return NULL;
+}
+
+/* The lane whose turn it is: of the level that has waited for longest, if that is too long
+ * and the last one was not such a one, else of the first that has work. NULL if none has. */
+static struct faasi_lane *lane_next(struct faasi_lanes *lanes, uint64_t now)
+{
+    struct faasi_lane *first = NULL, *aged = NULL;
+    uint64_t since = now;
+
+    if (lanes->open == 0)
+        return NULL;
+    for (int i = FAASI_LEVELS - 1; i >= 0; i--) {
+        struct faasi_level *level = &lanes->levels[i];
+        struct faasi_lane *lane = level_lane(lanes, level);
+
+        if (lane == NULL)
+            continue;
+        if (level->since < since && now - level->since >= lanes->ageing) {
+            aged = lane;
+            since = level->since;
+        }
+        first = lane;
+    }
+    /* Where items take longer than the ageing time every level is old at every pop. */
+    lanes->aged = !lanes->aged && aged != NULL && aged != first;
+    return lanes->aged ? aged : first;
+}
+
+struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
+{
+    struct faasi_lane *lane = lane_next(lanes, now);
+    struct faasi_level *level;
+    struct faasi_item *item;
+    struct faasi_turn *turn;
+
+    if (lane == NULL)
+        return NULL;
+    level = &lanes->levels[lane->keyed.level];
+    turn = &lane->tenant->turns[lane->keyed.level];
+    item = FROM_RING(struct faasi_item, at, lane->items.next);
+    ring_remove(&item->at);
+    level->since = now;
+    turn->time += SCALE / lane->tenant->weight;
+    /* Just before the end of this one: a tenant that leaves with its last item and comes
+     * again right away has not gone back in time, and who is new does not wait for another
+     * one of this tenant's. */
+    level->time = turn->time - 1;
+    /* The lane goes behind its tenant's others. */
+    ring_remove(&lane->at);
+    ring_insert(&turn->lanes, &lane->at);
+    if (level->count > 1) {
+        turn->order = level->order++;
+        heap_down(level, turn->at, turn);
+    }
+    lane_settle(lanes, lane, now);
+    return item;
+}
+
+void faasi_lanes_pick(struct faasi_lanes *lanes, struct faasi_item *item, uint64_t now)
+{
+    ring_remove(&item->at);
+    lane_settle(lanes, item->lane, now);
+}
+
+void faasi_lanes_again(struct faasi_lanes *lanes, struct faasi_item *item, bool first,
+                       uint64_t now)
+{
+    struct faasi_lane *lane = item->lane;
+
+    ring_insert(first ? lane->items.next : &lane->items, &item->at);
+    lane_settle(lanes, lane, now);
+}
+
+/* The head has ended: the next one takes its place, or the group ends. */
+static void group_advance(struct faasi_lanes *lanes, struct faasi_group *group,
+                          uint64_t now)
+{
+    struct faasi_item *next = FROM_RING(struct faasi_item, at, group->items.next);
+
+    if (ring_empty(&group->items)) {
+        keys_drop(&lanes->groups, lanes->allocator, &group->keyed);
+        return;
+    }
+    group->head = next;
+    ring_remove(&next->at);
+    ring_insert(&next->lane->items, &next->at);
+    lane_settle(lanes, next->lane, now);
+}
+
+void faasi_lanes_done(struct faasi_lanes *lanes, struct faasi_item *item, bool popped,
+                      uint64_t now)
+{
+    struct faasi_lane *lane = item->lane;
+    struct faasi_group *group = item->group;
+    bool head = group != NULL && group->head == item;
+
+    if (!popped) {
+        ring_remove(&item->at);
+        lane_settle(lanes, lane, now);
+    }
+    lane->source->count--;
+    item->lane = NULL;
+    item->group = NULL;
+    if (head)
+        group_advance(lanes, group, now);
+    lane_release(lanes, lane);
+}
+
+/* ---- sources ---- */
+
+void faasi_lanes_block(struct faasi_lanes *lanes, struct faasi_source *source,
+                       bool blocked, uint64_t now)
+{
+    struct faasi_ring *at;
+
+    if (source->blocked == blocked)
+        return;
+    source->blocked = blocked;
+    if (source->to_serve != 0)
+        lanes->open += blocked ? UINT32_MAX : 1;
+    while (!blocked && (at = source->aside.next) != &source->aside) {
+        struct faasi_lane *lane = FROM_RING(struct faasi_lane, at, at);
+
+        ring_remove(&lane->at);
+        lane->aside = false;
+        lane_insert(lanes, lane, now);
+    }
+}
