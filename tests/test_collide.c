@@ -4,6 +4,8 @@
 #include "runtime_support.h"
 
 #include "core/hash.h"
+#include "core/lanes.h"
+#include "core/mem.h"
 
 static int says_name(faas_context *ctx, faas_bytes input)
 {
@@ -240,7 +242,72 @@ START_TEST(remembered_answers_go_to_their_own_inputs)
 }
 END_TEST
 
-SUITE_MAIN("collide", every_hash_is_equal_here, names_are_compared_whole,
+START_TEST(tenants_lanes_and_groups_are_compared_whole)
+{
+    static const char *const texts[] = {"x", "xx", "", "xy", "y"};
+    struct faasi_item items[2][FAASI_COUNT(texts)], *next;
+    struct faasi_source source;
+    struct faasi_lanes lanes;
+
+    faasi_source_init(&source);
+    ck_assert_ok(faasi_lanes_init(&lanes, SEC, &faasi_default_allocator));
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < FAASI_COUNT(texts); i++)
+            ck_assert_ok(faasi_lanes_push(
+                &lanes, &items[round][i],
+                &(const struct faasi_lane_key){.source = &source,
+                                               .tenant = faas_str(texts[i]),
+                                               .weight = 1,
+                                               .level = i % 2,
+                                               .group = faas_str(texts[i])},
+                0));
+    ck_assert_uint_eq(lanes.tenants.count, FAASI_COUNT(texts));
+    ck_assert_uint_eq(lanes.groups.count, FAASI_COUNT(texts));
+    /* Of the second round each stands behind its own group's first. */
+    for (size_t i = 0; i < FAASI_COUNT(texts); i++)
+        ck_assert_ptr_nonnull(faasi_lanes_pop(&lanes, 0));
+    ck_assert_ptr_null(faasi_lanes_pop(&lanes, 0));
+    for (size_t i = 0; i < FAASI_COUNT(texts); i++) {
+        faasi_lanes_done(&lanes, &items[0][i], true, 0);
+        next = faasi_lanes_pop(&lanes, 0);
+        ck_assert_ptr_eq(next, &items[1][i]);
+        faasi_lanes_done(&lanes, next, true, 0);
+    }
+    faasi_lanes_fini(&lanes);
+}
+END_TEST
+
+START_TEST(events_that_were_published_are_told_apart)
+{
+    atomic_uint handled = 0;
+    char id[16];
+
+    OPEN(.dedupe = FAAS_DEDUPE_ID);
+    ck_assert_ok(faas_subscribe(
+        w.rt,
+        function_of(FAAS_FUNCTION(.name = "a", .handler = counts, .user = &handled)),
+        NULL, NULL));
+    for (unsigned round = 0; round < 2; round++)
+        for (int i = 0; i < NAMES; i++) {
+            faas_event *event;
+            faas_delivery d;
+
+            snprintf(id, sizeof id, "%d", i);
+            ck_assert_ok(faas_event_create(
+                FAAS_EVENT(.type = "t", .source = "s", .id = id, .allocator = &w.alloc),
+                &event));
+            ck_assert_ok(faas_publish(w.rt, event, &d));
+            ck_assert_uint_eq(d.repeated, round);
+            faas_event_release(event);
+        }
+    ck_assert_uint_eq(atomic_load(&handled), NAMES);
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("collide", every_hash_is_equal_here,
+           tenants_lanes_and_groups_are_compared_whole, names_are_compared_whole,
            names_are_found_behind_graves, versions_and_aliases_go_where_they_belong,
            events_go_to_subscriptions_of_their_type_alone,
+           events_that_were_published_are_told_apart,
            remembered_answers_go_to_their_own_inputs)
