@@ -297,6 +297,34 @@ START_TEST(what_meets_a_taken_seat_waits_for_it_and_uses_no_attempt)
 }
 END_TEST
 
+static int notes_or_holds(faas_context *ctx, faas_bytes input)
+{
+    return input.size == 0 ? holds(ctx, input) : notes_input(ctx, input);
+}
+
+START_TEST(what_met_a_taken_seat_runs_before_what_came_behind_it)
+{
+    struct caller caller = {.limit_ns = FAAS_FOREVER};
+    struct latch latch;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    latch_init(&latch);
+    fn = function_of(FAAS_FUNCTION(.name = "one", .handler = notes_or_holds,
+                                   .user = &latch, .concurrency = 1));
+    caller_start(&caller, fn);
+    latch_await(&latch, 1);
+    release(submit(fn, "a"));
+    release(submit(fn, "b"));
+    ck_assert_uint_eq(run_for(SEC), 0);
+    latch_release(&latch, 1);
+    ck_assert_ok(caller_join(&caller));
+    ck_assert_uint_eq(run_for(0), 2);
+    ck_assert_notes("a b ");
+    CLOSE();
+}
+END_TEST
+
 START_TEST(a_function_that_is_off_keeps_what_is_queued_until_it_is_on)
 {
     atomic_uint count = 0;
@@ -1325,6 +1353,7 @@ SUITE_MAIN(
     a_handler_knows_tenant_trace_id_event_and_attempt,
     at_a_cap_of_one_four_workers_run_each_of_a_hundred_thousand_once,
     what_meets_a_taken_seat_waits_for_it_and_uses_no_attempt,
+    what_met_a_taken_seat_runs_before_what_came_behind_it,
     a_function_that_is_off_keeps_what_is_queued_until_it_is_on,
     a_full_queue_refuses_and_says_when_to_come_back, a_full_queue_may_drop_its_oldest,
     a_full_queue_may_run_the_new_one_on_its_submitter,
