@@ -897,9 +897,12 @@ END_TEST
 
 static int notes_record(faas_context *ctx, faas_bytes input)
 {
-    const char *found = strstr(input.data, "\"condition\":\"");
+    char text[1024];
+    const char *found;
 
     (void)ctx;
+    (void)snprintf(text, sizeof text, "%.*s", (int)input.size, (const char *)input.data);
+    found = strstr(text, "\"condition\":\"");
     note("{%.7s} ", found == NULL ? "" : found + 13);
     return 0;
 }

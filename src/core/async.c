@@ -398,8 +398,6 @@ void faasi_async_forget(struct faasi_async *async, struct faasi_function *f)
     faasi_async_lock(async, &ending);
     q = atomic_load_explicit(&f->queue, memory_order_relaxed);
     atomic_store_explicit(&f->queue, NULL, memory_order_relaxed);
-    if (q != NULL && q->function != f)
-        q = NULL; // the one that replaced it has it
     faasi_async_unlock(async, &ending);
     if (q == NULL)
         return;

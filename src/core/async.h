@@ -307,7 +307,9 @@ faas_status faasi_async_adopt(struct faasi_async *async, struct faasi_function *
 /* A reference to the policy of a function, NULL if it has no queue. */
 struct faasi_async_policy *faasi_async_policy_of(struct faasi_async *async,
                                                  struct faasi_function *f);
-/* `f` takes the place of `old`. */
+/* `f` is about to take the place of `old`: both have the one queue until the caller, who
+ * holds the registry's lock all the time, takes it from `old`. Until then whoever finds
+ * either of them finds the queue, so nothing that is queued is lost. */
 void faasi_async_replace(struct faasi_async *async, struct faasi_function *f,
                          struct faasi_function *old);
 /* The function ends: so does all that waits for it. Not under the gate's lock. */

@@ -449,6 +449,8 @@ static faas_status function_swap(faas_runtime *rt, faas_fn fn, struct faasi_func
         faasi_registry_swap(&rt->registry, &(*old)->entry, &f->entry);
         provisioned_list(&rt->gate, f);
         faasi_unlock(&rt->gate.lock);
+        /* From here on the queue ends with `f`, whenever somebody ends that. */
+        atomic_store_explicit(&(*old)->queue, NULL, memory_order_relaxed);
     }
     faasi_unlock(&rt->registry.lock);
     return status;
