@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "core/heap.h"
+#include "core/mem.h"
 
 #include <pthread.h>
 
@@ -34,6 +35,22 @@ static bool zero(const unsigned char *bytes, size_t size)
             return false;
     return true;
 }
+
+START_TEST(the_default_allocator_aligns_blocks_of_every_size)
+{
+    enum { SIZES = 3000 };
+    static void *blocks[SIZES];
+
+    /* All at once, so that they are not the first ones of their pages. */
+    for (size_t size = 1; size < SIZES; size++) {
+        blocks[size] = faasi_alloc(&faasi_default_allocator, size);
+        ck_assert_ptr_nonnull(blocks[size]);
+        ck_assert_uint_eq((uintptr_t)blocks[size] % FAASI_ALIGN, 0);
+    }
+    for (size_t size = 1; size < SIZES; size++)
+        faasi_free(&faasi_default_allocator, blocks[size], size);
+}
+END_TEST
 
 START_TEST(memory_is_zeroed_aligned_and_apart_call_after_call)
 {
@@ -181,7 +198,8 @@ START_TEST(a_lent_heap_is_freed_once_when_both_come_at_once)
 }
 END_TEST
 
-SUITE_MAIN("heap", memory_is_zeroed_aligned_and_apart_call_after_call,
+SUITE_MAIN("heap", the_default_allocator_aligns_blocks_of_every_size,
+           memory_is_zeroed_aligned_and_apart_call_after_call,
            the_limit_is_exact_in_sixteens, what_it_kept_is_counted_at_the_next_start,
            a_failing_allocator_is_null_and_no_more,
            a_lent_heap_is_freed_once_whoever_comes_last,

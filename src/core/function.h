@@ -144,14 +144,15 @@ static inline struct faasi_cell *faasi_cell_of(struct faasi_seat *seat)
 /* What a handle stands for: the head of a function and of an alias. */
 struct faasi_entry {
     faas_fn fn;
-    faas_kind kind;
+    uint16_t kind; /* faas_kind */
+    uint16_t name_size;
     uint32_t version; /* of a version */
     const char *name; /* terminated */
-    uint32_t name_size;
 };
 
 struct faasi_queue;
 
+/* There are as many as names, most of them never called. */
 struct faasi_function {
     struct faasi_entry entry; /* its name stands behind the struct */
 
@@ -162,13 +163,13 @@ struct faasi_function {
     _Atomic uint64_t timeout_ticks;
     _Atomic uint64_t heap_bytes;
     _Atomic uint64_t memory_bytes;
+    _Atomic uint32_t peak;   /* most calls seen at once */
     atomic_bool bounded;     /* its instances end by age or number of calls: look at
-                            leaving */
+                              leaving */
     struct faasi_desk *desk; /* of one that batches or remembers: every call passes it. Or
                                 NULL. Never changes */
     struct faasi_seats seats;
     _Atomic uint64_t throttles;
-    _Atomic uint32_t peak;               /* most calls seen at once */
     _Atomic(struct faasi_queue *) queue; /* of asynchronous calls; see async.h */
 
     /* Policy that calls meet only off the warm path. */
@@ -187,14 +188,16 @@ struct faasi_function {
     bool orphan;        /* nobody waits for that: who finds it done buries it */
     uint32_t pending;   /* dying: calls and inits that are still to end */
     uint32_t holds;     /* instances that ended and are not closed yet; threads at work */
+    uint32_t versions;  /* Holds: the registry's lock. Published so far */
     uint64_t pass;      /* of serving waiters: nothing to be had for this one's in it */
     uint64_t retry_at;  /* ticks: a provisioned instance failed; not again before */
-    uint32_t versions;  /* Holds: the registry's lock. Published so far */
-
     uint64_t leaving_bytes; /* Lock: of instances that ended and are not closed yet */
     struct faasi_function *next, **link; /* in the gate's list of provisioned ones; then
                                             in that of orphans to bury, by `next` */
 };
+
+/* With a name of 16 characters it fits a block of 320 bytes; the next size is 384. */
+_Static_assert(sizeof(struct faasi_function) + 17 <= 320, "a function takes more");
 
 static inline uint64_t faasi_read(const _Atomic uint64_t *value)
 {

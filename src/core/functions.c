@@ -238,7 +238,7 @@ static struct faasi_function *function_open(faas_runtime *rt, faas_bytes name,
     }
     f->entry.kind = FAAS_KIND_FUNCTION;
     f->entry.name = memcpy(f + 1, name.data, name.size);
-    f->entry.name_size = (uint32_t)name.size;
+    f->entry.name_size = (uint16_t)name.size;
     f->code = code;
     f->handler = code->handler;
     f->user = code->user;
@@ -863,7 +863,7 @@ static faas_status alias_open(faas_runtime *rt, faas_fn base, faas_bytes name,
     if (alias != NULL && copy != NULL) {
         alias->entry.kind = FAAS_KIND_ALIAS;
         alias->entry.name = copy;
-        alias->entry.name_size = (uint32_t)name.size;
+        alias->entry.name_size = (uint16_t)name.size;
         alias->base = base;
         atomic_init(&alias->parts, parts);
         status = faasi_registry_add(&rt->registry, &alias->entry, name);

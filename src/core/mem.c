@@ -11,7 +11,10 @@
 #define default_mfree(memory) free(memory)
 #else
 #include <mimalloc.h>
-#define default_malloc(size) mi_malloc_aligned(size, FAASI_ALIGN)
+/* mi_malloc() aligns what holds a max_align_t for one, as malloc() does;
+ * mi_malloc_aligned() of the same size takes a larger block to find such a place in. */
+_Static_assert(_Alignof(max_align_t) >= FAASI_ALIGN, "malloc() aligns less than we say");
+#define default_malloc(size) mi_malloc((size) < FAASI_ALIGN ? FAASI_ALIGN : (size))
 #define default_mfree(memory) mi_free(memory)
 #endif
 
