@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_async.c - asynchronous invocations: queued, ordered, retried, ended, driven by the
  * test on its virtual clock or by workers. */
+#define _GNU_SOURCE // pthread_tryjoin_np()
 #include "runtime_support.h"
 
 #include <poll.h>
@@ -228,6 +229,106 @@ START_TEST(a_handler_knows_tenant_trace_id_event_and_attempt)
     }
     release(job);
     CLOSE();
+}
+END_TEST
+
+static void *waits_long(void *user)
+{
+    faas_invocation job = *(faas_invocation *)user;
+
+    return faas_invocation_wait(w.rt, job, 1000 * SEC, NULL) == FAAS_EPENDING ? user
+                                                                              : NULL;
+}
+
+START_TEST(a_waiter_gives_up_when_its_time_has_come_on_the_runtimes_clock)
+{
+    struct latch latch;
+    faas_invocation job;
+    pthread_t thread;
+    void *gave_up;
+    faas_fn fn;
+
+    OPEN(.worker_max = 1);
+    latch_init(&latch);
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = holds, .user = &latch,
+                                   .timeout_ns = FAAS_FOREVER));
+    job = submit(fn, "");
+    latch_await(&latch, 1);
+    ck_assert_int_eq(pthread_create(&thread, NULL, waits_long, &job), 0);
+    while (pthread_tryjoin_np(thread, &gave_up) != 0)
+        pass_ns(1000 * SEC);
+    ck_assert_ptr_eq(gave_up, &job);
+    latch_release(&latch, 1);
+    ck_assert_ok(faas_invocation_wait(w.rt, job, FAAS_FOREVER, NULL));
+    release(job);
+    CLOSE();
+}
+END_TEST
+
+START_TEST(where_the_host_runs_everything_a_waiter_does_what_comes_due)
+{
+    for (int i = 0; i < 2; i++) {
+        faas_invocation job;
+        faas_runtime *rt;
+        faas_fn fn;
+
+        ck_assert_ok(faas_runtime_open(
+            &rt,
+            &(faas_runtime_options){.size = sizeof(faas_runtime_options),
+                                    .worker_max = FAAS_OFF,
+                                    .housekeeping = i == 0 ? FAAS_HOUSEKEEPING_THREAD
+                                                           : FAAS_HOUSEKEEPING_HOST}));
+        ck_assert_ok(faas_function_register(
+            rt, FAAS_FUNCTION(.name = "f", .handler = answers), &fn));
+        ck_assert_ok(faas_invoke_async(rt, fn, faas_str(""),
+                                       FAAS_SUBMIT(.delay_ns = 2 * MS), &job));
+        ck_assert_ok(faas_invocation_wait(rt, job, FAAS_FOREVER, NULL));
+        faas_invocation_release(rt, job);
+        ck_assert_ok(faas_runtime_close(rt));
+    }
+}
+END_TEST
+
+struct waiting {
+    pthread_t thread;
+    faas_invocation job;
+    faas_status status;
+};
+
+static void *waits(void *user)
+{
+    struct waiting *waiting = user;
+
+    waiting->status = faas_invocation_wait(w.rt, waiting->job, FAAS_FOREVER, NULL);
+    return NULL;
+}
+
+START_TEST(where_the_host_runs_everything_a_waiter_hears_of_the_seat_it_needs)
+{
+    struct caller caller = {.limit_ns = FAAS_FOREVER};
+    struct waiting waiting;
+    struct latch latch;
+    faas_fn fn;
+
+    ck_assert_ok(faas_runtime_open(
+        &w.rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
+                                       .worker_max = FAAS_OFF}));
+    latch_init(&latch);
+    fn = function_of(FAAS_FUNCTION(.name = "one", .handler = holds, .user = &latch,
+                                   .concurrency = 1, .timeout_ns = FAAS_FOREVER));
+    caller_start(&caller, fn);
+    latch_await(&latch, 1);
+    waiting.job = submit(fn, "");
+    ck_assert_int_eq(pthread_create(&waiting.thread, NULL, waits, &waiting), 0);
+    /* Until it sleeps; it has met the seat taken by then. */
+    while (atomic_load(&w.rt->async.want_room) == 0)
+        (void)sched_yield();
+    latch_release(&latch, 2);
+    ck_assert_ok(caller_join(&caller));
+    ck_assert_int_eq(pthread_join(waiting.thread, NULL), 0);
+    ck_assert_ok(waiting.status);
+    release(waiting.job);
+    ck_assert_ok(faas_runtime_close(w.rt));
 }
 END_TEST
 
@@ -1296,6 +1397,69 @@ START_TEST(options_and_policies_out_of_range_are_refused)
 }
 END_TEST
 
+static void registers_and_removes(const faas_record *record, void *user)
+{
+    faas_fn fn;
+
+    (void)user;
+    ck_assert_int_eq(record->status, FAAS_ENOMEM);
+    note("told ");
+    w.faulty.fail_at = 0;
+    fn = function_of(FAAS_FUNCTION(.name = "more", .handler = answers));
+    ck_assert_ok(faas_function_unregister(w.rt, fn));
+}
+
+START_TEST(who_is_told_that_there_was_no_memory_to_queue_it_may_call_everything)
+{
+    enum { AT_ONCE = 4096 }; // come in before somebody must look
+    faas_fn fn;
+
+    for (int full = 0; full < 2; full++) {
+        OPEN_DEFAULT();
+        fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers));
+        release(SUBMIT(fn, "", .tenant = faas_str("t"), .ended = registers_and_removes));
+        for (int i = 1; full && i < AT_ONCE; i++)
+            release(submit(fn, ""));
+        w.faulty.fail_at = atomic_load(&w.faulty.calls) + 1;
+        if (full)
+            release(submit(fn, ""));
+        else
+            (void)async_stats();
+        ck_assert_notes("told ");
+        ck_assert_uint_eq(run_for(0), full ? AT_ONCE : 0);
+        ck_assert_uint_eq(async_stats().exhausted, 1);
+        CLOSE();
+    }
+}
+END_TEST
+
+/* Its own runtime closes: what is submitted from here is refused, whichever way. */
+static void submits_while_closing(const faas_record *record, void *user)
+{
+    const faas_fn *fn = user;
+    faas_invocation job;
+    uint64_t count;
+
+    ck_assert_int_eq(record->status, FAAS_ECLOSED);
+    note("%s ", faas_status_name(faas_invoke_async(w.rt, *fn, faas_str(""), NULL, &job)));
+    note("%s ", faas_status_name(faas_invoke_async(w.rt, *fn, faas_str(""),
+                                                   FAAS_SUBMIT(.delay_ns = SEC), NULL)));
+    note("%s ", faas_status_name(faas_letters_redrive(w.rt, NULL, *fn, &count)));
+}
+
+START_TEST(what_is_submitted_while_the_runtime_closes_is_refused)
+{
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers,
+                                   .async = FAAS_ASYNC(.queue_slots = 1)));
+    release(SUBMIT(fn, "", .ended = submits_while_closing, .ended_user = &fn));
+    CLOSE();
+    ck_assert_notes("FAAS_ECLOSED FAAS_ECLOSED FAAS_ECLOSED ");
+}
+END_TEST
+
 /* Everything above in small, with memory that fails at the n-th call. Returns whether all
  * was had. */
 static bool session(void)
@@ -1388,4 +1552,9 @@ SUITE_MAIN(
     the_descriptor_is_readable_while_there_is_something_to_do,
     driving_a_clock_that_is_not_virtual_is_refused,
     options_and_policies_out_of_range_are_refused,
+    a_waiter_gives_up_when_its_time_has_come_on_the_runtimes_clock,
+    where_the_host_runs_everything_a_waiter_does_what_comes_due,
+    where_the_host_runs_everything_a_waiter_hears_of_the_seat_it_needs,
+    who_is_told_that_there_was_no_memory_to_queue_it_may_call_everything,
+    what_is_submitted_while_the_runtime_closes_is_refused,
     whichever_allocation_fails_nothing_leaks_and_nothing_hangs)

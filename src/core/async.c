@@ -509,6 +509,20 @@ void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
     }
 }
 
+bool faasi_async_has_work(struct faasi_async *async)
+{
+    bool work = !faasi_inlet_empty(&async->inlet);
+
+    for (int i = 0; i < FAASI_CREWS; i++)
+        work |= faasi_lanes_ready(&async->crews[i].lanes);
+    return work;
+}
+
+bool faasi_async_waits_at_room(const struct faasi_async *async)
+{
+    return async->crews[0].max == 0 || faasi_clock_moves(async->clock);
+}
+
 /* ---- ending without running ---- */
 
 bool faasi_job_claim(struct faasi_job *job)
@@ -639,6 +653,16 @@ static void queue_know(struct faasi_queue *q)
         q->fn = q->function->entry.fn;
 }
 
+/* Who waits for a job may run it now. Holds: lock. */
+static void job_call_helper(struct faasi_job *job)
+{
+    if (FAASI_LIKELY((atomic_load_explicit(&job->state, memory_order_relaxed) &
+                      FAASI_JOB_WAITED) == 0))
+        return;
+    faasi_futex_wake(&job->state, INT32_MAX);
+    room_wake(job->queue->async);
+}
+
 /* Puts a job, QUEUED, where it waits for a seat. Holds: lock. */
 static void job_wait_for_seat(struct faasi_job *job, bool oldest)
 {
@@ -653,6 +677,7 @@ static void job_wait_for_seat(struct faasi_job *job, bool oldest)
     } else if (!faasi_timer_running(&q->age.timer)) {
         faasi_timer_start(&async->wheel, &q->age.timer, job_end_ns(job));
     }
+    job_call_helper(job);
 }
 
 /* Puts a job into its lane for the first time, or without its group. Holds: lock. */
@@ -752,10 +777,13 @@ static void job_wait_for_time(struct faasi_job *job, uint8_t where)
                       job->retry_ns < end ? job->retry_ns : end);
 }
 
-void faasi_async_delay(struct faasi_job *job)
+void faasi_async_enter(struct faasi_job *job)
 {
     job->queue->submitted++;
-    job_wait_for_time(job, FAASI_IN_DELAY);
+    if (job->retry_ns != 0)
+        job_wait_for_time(job, FAASI_IN_DELAY);
+    else
+        job_enter(job, now_ns(job->queue->async));
 }
 
 void faasi_job_count(struct faasi_job *job, faas_condition condition)
@@ -955,9 +983,6 @@ static void job_return(struct faasi_job *job)
     room_retake(job);
     faasi_lanes_again(&q->crew->lanes, &job->item, true, now_ns(q->async));
     job_wait_for_seat(job, true);
-    /* Somebody who waits for it may do it now. */
-    if ((atomic_load_explicit(&job->state, memory_order_relaxed) & FAASI_JOB_WAITED) != 0)
-        faasi_futex_wake(&job->state, INT32_MAX);
 }
 
 /* A job failed, and is DELAYED until its next attempt. */

@@ -163,7 +163,7 @@ struct faasi_async {
     _Alignas(FAASI_CACHELINE) atomic_uint guests; /* in public calls; closing waits */
     atomic_bool closing;
     _Atomic uint64_t armed_ns; /* when the housekeeper looks at the wheel */
-    atomic_uint want_room;     /* submitters that wait */
+    atomic_uint want_room;     /* threads that wait at `room` */
 
     _Alignas(FAASI_CACHELINE) faasi_mutex lock;
     faasi_cond room; /* something was taken out; a clock moved; a guest left */
@@ -201,6 +201,8 @@ struct faasi_submission {
  * when it is closing, which waits for those that began. The end of it touches nothing
  * afterwards. */
 bool faasi_async_visit(struct faasi_async *async);
+/* The same for who has something to finish, also while it is closing. */
+void faasi_async_keep(struct faasi_async *async);
 void faasi_async_unvisit(struct faasi_async *async);
 
 /* Puts a job that found no room among those that wait, and takes it at once. False if it
@@ -217,6 +219,9 @@ faas_status faasi_async_submit_event(struct faasi_async *async, faas_fn fn,
 /* Submits what an ended invocation was, with its input, which is not its event's. */
 faas_status faasi_async_submit_again(struct faasi_async *async, faas_fn fn,
                                      const faas_record *record);
+
+/* Those who wait at `room` look again. Holds nothing. */
+void faasi_async_wake_room(struct faasi_async *async);
 
 /* Wakes the crews of a set of bits. Something keeps the runtime. */
 void faasi_async_wake_many(struct faasi_async *async, uint32_t crews);
@@ -254,6 +259,13 @@ uint64_t faasi_job_end_ns(const struct faasi_job *job, const faas_async *policy)
  * does it itself. Holds: lock. */
 void faasi_async_withdraw(struct faasi_job *job);
 
+/* Whether something came in, or could be taken. Holds: lock. */
+bool faasi_async_has_work(struct faasi_async *async);
+
+/* Whether who waits for a job sleeps at the lock instead of at the job: it must hear that
+ * a clock was moved, or that there is something for it to run. */
+bool faasi_async_waits_at_room(const struct faasi_async *async);
+
 /* Claims the end of a job that does not run. */
 bool faasi_job_claim(struct faasi_job *job);
 
@@ -274,8 +286,9 @@ void faasi_queue_drop(struct faasi_queue *q, faas_status status);
 void faasi_job_give_up(struct faasi_job *job, faas_condition condition,
                        faas_status status);
 
-/* Puts a job that was just made, DELAYED until `retry_ns`, on the wheel. Holds: lock. */
-void faasi_async_delay(struct faasi_job *job);
+/* Puts a job that was just made where it waits: for a seat, or until `retry_ns`. Holds:
+ * lock. */
+void faasi_async_enter(struct faasi_job *job);
 
 /* Counts an end that the caller claimed. Holds: lock. */
 void faasi_job_count(struct faasi_job *job, faas_condition condition);

@@ -176,8 +176,9 @@ static faas_status crew_grow(struct faasi_async *async, struct faasi_crew *crew)
 
 void faasi_crew_wake(struct faasi_async *async, struct faasi_crew *crew)
 {
-    if (atomic_load_explicit(&async->hosted, memory_order_relaxed) && crew->max == 0)
-        faasi_async_signal(async);
+    if (crew->max == 0 &&
+        atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0)
+        faasi_async_wake_room(async);
     atomic_fetch_add_explicit(&crew->pokes, 1, memory_order_seq_cst);
     faasi_async_wake(async, crew);
 }
@@ -218,6 +219,13 @@ void faasi_crews_stop(struct faasi_async *async)
         faasi_unlock(&async->lock);
         left_join(async, crew);
     }
+}
+
+void faasi_async_wake_room(struct faasi_async *async)
+{
+    faasi_lock(&async->lock);
+    faasi_wake_all(&async->room);
+    faasi_unlock(&async->lock);
 }
 
 uint64_t faasi_async_sweep(struct faasi_async *async)

@@ -147,7 +147,11 @@ static void end_publish(struct faasi_job *job)
     uint32_t state =
         atomic_exchange_explicit(&job->state, FAASI_JOB_ENDED, memory_order_acq_rel);
 
-    if ((state & FAASI_JOB_WAITED) != 0)
+    if ((state & FAASI_JOB_WAITED) == 0)
+        return;
+    if (faasi_async_waits_at_room(job->queue->async))
+        faasi_async_wake_room(job->queue->async);
+    else
         faasi_futex_wake(&job->state, INT32_MAX);
 }
 

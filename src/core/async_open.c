@@ -63,8 +63,13 @@ bool faasi_async_visit(struct faasi_async *async)
     /* In a read section: closing waits for that, and then for us. */
     if (atomic_load_explicit(&async->closing, memory_order_relaxed))
         return false;
-    atomic_fetch_add_explicit(&async->guests, 1, memory_order_relaxed);
+    faasi_async_keep(async);
     return true;
+}
+
+void faasi_async_keep(struct faasi_async *async)
+{
+    atomic_fetch_add_explicit(&async->guests, 1, memory_order_relaxed);
 }
 
 void faasi_async_unvisit(struct faasi_async *async)
@@ -217,9 +222,7 @@ static void clock_moved(void *user)
 {
     struct faasi_async *async = user;
 
-    faasi_lock(&async->lock);
-    faasi_wake_all(&async->room);
-    faasi_unlock(&async->lock);
+    faasi_async_wake_room(async);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -371,9 +374,7 @@ void faasi_async_close(struct faasi_async *async, uint64_t drain_ns)
 
     atomic_store_explicit(&async->closing, true, memory_order_seq_cst);
     faasi_grace_wait(); // who comes now is refused; who came is a visitor or has put in
-    faasi_lock(&async->lock);
-    faasi_wake_all(&async->room);
-    faasi_unlock(&async->lock);
+    faasi_async_wake_room(async);
     if (drain_ns != 0)
         drain_until(async, now + drain_ns < now ? FAAS_FOREVER : now + drain_ns);
     drop_all(async);

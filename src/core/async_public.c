@@ -75,14 +75,31 @@ static void job_help(struct faasi_async *async, struct faasi_job *job)
     faasi_async_unlock(async, &ending);
 }
 
-/* Sleeps until a job ends, or may be helped with, or the time is over. */
+/* Sleeps where a job is as it was seen, at the lock: for who must hear of more than its
+ * end. */
+static void job_sleep_at_room(struct faasi_async *async, struct faasi_job *job,
+                              uint32_t state, uint64_t until)
+{
+    atomic_fetch_add_explicit(&async->want_room, 1, memory_order_seq_cst);
+    faasi_lock(&async->lock);
+    if (state_of(job) == state && !faasi_async_has_work(async)) {
+        uint64_t now = now_ns(async);
+
+        if (async->clock->source == FAASI_CLOCK_VIRTUAL || until == FAAS_FOREVER)
+            faasi_wait(&async->room, &async->lock);
+        else if (now < until)
+            faasi_wait_for(&async->room, &async->lock, until - now);
+    }
+    faasi_unlock(&async->lock);
+    atomic_fetch_sub_explicit(&async->want_room, 1, memory_order_seq_cst);
+}
+
+/* Sleeps while a job is as it was seen, until the time is over, or for no reason. */
 static void job_sleep(struct faasi_async *async, struct faasi_job *job, uint32_t state,
                       uint64_t until)
 {
-    uint64_t now = now_ns(async), ns = FAAS_FOREVER;
+    uint64_t now, ns = FAAS_FOREVER;
 
-    if (until != FAAS_FOREVER)
-        ns = until > now ? until - now : 0;
     if ((state & FAASI_JOB_WAITED) == 0) {
         if (!atomic_compare_exchange_strong_explicit(
                 &job->state, &state, state | FAASI_JOB_WAITED, memory_order_acq_rel,
@@ -90,13 +107,32 @@ static void job_sleep(struct faasi_async *async, struct faasi_job *job, uint32_t
             return; // it moved: look again
         state |= FAASI_JOB_WAITED;
     }
+    if (faasi_async_waits_at_room(async)) {
+        job_sleep_at_room(async, job, state, until);
+        return;
+    }
+    now = now_ns(async);
+    if (until != FAAS_FOREVER)
+        ns = until > now ? until - now : 0;
     (void)faasi_futex_wait(&job->state, state, ns);
+}
+
+/* Does what a waiter can do where nobody but the host runs what is queued: anything that
+ * is due. Returns whether there was anything; `*next` says when there will be. */
+static bool job_drive(struct faasi_async *async, struct faasi_job *job, uint32_t state,
+                      uint64_t *next)
+{
+    bool any;
+
+    (void)faasi_async_run_one(async, &any);
+    *next = any ? 0 : faasi_async_sweep(async);
+    return any || state_of(job) != state;
 }
 
 static faas_status job_wait(struct faasi_async *async, struct faasi_job *job,
                             uint64_t limit_ns)
 {
-    uint64_t until = FAAS_FOREVER, now;
+    uint64_t until = FAAS_FOREVER, now, next;
     uint32_t state = state_of(job), waits = 0;
 
     if (limit_ns != FAAS_FOREVER && !has_ended(state)) {
@@ -108,24 +144,21 @@ static faas_status job_wait(struct faasi_async *async, struct faasi_job *job,
             return FAAS_EPENDING;
         if (waits++ == 0 && faasi_job_waits_for_us(job))
             return FAAS_EPERM;
+        next = FAAS_FOREVER;
         if ((state & FAASI_JOB_PHASE) == FAASI_JOB_QUEUED) {
             job_help(async, job);
             state = state_of(job);
             if (has_ended(state))
                 break;
         }
-        /* Nobody but the host runs what is queued, and moves a clock that stands still:
-         * waiting on would be waiting for ourselves. */
         if (async->crews[0].max == 0) {
-            bool any;
-
-            (void)faasi_async_run_one(async, &any);
-            if (any)
+            if (job_drive(async, job, state, &next))
                 continue;
+            /* Nobody but us would move that clock. */
             if (async->clock->source == FAASI_CLOCK_VIRTUAL)
                 return FAAS_EPENDING;
         }
-        job_sleep(async, job, state, until);
+        job_sleep(async, job, state, next < until ? next : until);
     }
     return job->status;
 }
@@ -350,8 +383,9 @@ static faas_status stats_take(faas_runtime *rt, faas_fn fn, faas_async_stats *st
             atomic_load_explicit(&async->crews[i].alive, memory_order_relaxed);
         stats->workers_idle += faasi_park_asleep(&async->crews[i].park);
     }
-    faasi_async_unlock(async, &ending);
+    /* In this order: somebody may be told of what had no memory to be queued. */
     faasi_unlock(&rt->registry.lock);
+    faasi_async_unlock(async, &ending);
     return FAAS_OK;
 }
 

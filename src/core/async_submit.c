@@ -104,9 +104,7 @@ static void room_give_back(struct faasi_async *async, struct faasi_queue *q,
         count_less(&async->bytes, bytes);
     }
     if (atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0) {
-        faasi_lock(&async->lock);
-        faasi_wake_all(&async->room);
-        faasi_unlock(&async->lock);
+        faasi_async_wake_room(async);
     }
 }
 
@@ -223,20 +221,14 @@ static struct faasi_job *job_make(struct faasi_async *async, struct faasi_queue 
 }
 
 /* Puts a job in that is to wait for its time, or found the inlet full. It may be gone when
- * this returns. In a read section, or a visitor: nothing is called under it. */
+ * this returns. By a visitor: somebody may be told of what had no memory. */
 static void job_put_slowly(struct faasi_async *async, struct faasi_job *job)
 {
     struct faasi_ending ending;
 
     faasi_async_lock(async, &ending);
-    if (job->retry_ns != 0) {
-        faasi_async_delay(job);
-    } else {
-        /* Others are at the inlet too, so it may be full again. */
-        do
-            faasi_async_drain(async);
-        while (!faasi_inlet_put(&async->inlet, job));
-    }
+    faasi_async_drain(async); // those that came before it
+    faasi_async_enter(job);
     faasi_async_unlock(async, &ending);
 }
 
@@ -386,40 +378,52 @@ static faas_status refused(struct faasi_async *async, struct faasi_queue *q)
     return FAAS_EBUSY;
 }
 
-/* A job for which there is room, or was made. In a read section, or a visitor. */
+/* Makes a job for which there is room, and puts it in without the lock, if it need not
+ * wait for its time and the inlet has a place. In a read section, or a visitor.
+ *
+ * @param[out] left  A job that is still to be put in, by a visitor; or NULL. */
 static faas_status job_submit(struct faasi_async *async, struct faasi_queue *q,
                               const struct submission *s, faas_bytes input,
-                              faas_invocation *invocation)
+                              faas_invocation *invocation, struct faasi_job **left)
 {
     struct faasi_job *job = job_make(async, q, s, input, invocation);
 
+    *left = NULL;
     if (FAASI_UNLIKELY(job == NULL)) {
         room_give_back(async, q, 1, s->event_is_input ? 0 : input.size);
         return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
     }
     if (FAASI_UNLIKELY(s->start_ns != 0) ||
         FAASI_UNLIKELY(!faasi_inlet_put(&async->inlet, job)))
-        job_put_slowly(async, job);
+        *left = job;
     return FAAS_OK;
+}
+
+/* Finds room for a job where there was none, as the policy says. By a visitor; `q` is
+ * kept. */
+static bool room_find(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+{
+    unsigned on_full = atomic_load_explicit(&q->on_full, memory_order_relaxed);
+
+    if (on_full == FAAS_QUEUE_WAIT)
+        return room_await(async, q, bytes);
+    while (on_full == FAAS_QUEUE_DROP_OLDEST && oldest_drop(async, q))
+        if (room_reserve(async, q, bytes))
+            return true;
+    return false;
 }
 
 /* Submits what found no room. By a visitor; `q` is kept. */
 static faas_status full_submit(struct faasi_async *async, struct faasi_queue *q,
                                const struct submission *s, faas_bytes input,
-                               faas_invocation *invocation)
+                               faas_invocation *invocation, struct faasi_job **left)
 {
-    uint64_t bytes = s->event_is_input ? 0 : input.size;
-    unsigned on_full = atomic_load_explicit(&q->on_full, memory_order_relaxed);
     faas_status status = FAAS_EBUSY;
 
-    if (on_full == FAAS_QUEUE_WAIT) {
-        if (room_await(async, q, bytes))
-            return job_submit(async, q, s, input, invocation);
-    } else if (on_full == FAAS_QUEUE_DROP_OLDEST) {
-        while (oldest_drop(async, q))
-            if (room_reserve(async, q, bytes))
-                return job_submit(async, q, s, input, invocation);
-    } else if (on_full == FAAS_QUEUE_RUN_HERE && s->start_ns == 0) {
+    if (room_find(async, q, s->event_is_input ? 0 : input.size))
+        return job_submit(async, q, s, input, invocation, left);
+    if (atomic_load_explicit(&q->on_full, memory_order_relaxed) == FAAS_QUEUE_RUN_HERE &&
+        s->start_ns == 0) {
         struct faasi_job *job = job_make(async, q, s, input, invocation);
 
         if (job == NULL)
@@ -437,35 +441,35 @@ static faas_status full_submit(struct faasi_async *async, struct faasi_queue *q,
 }
 
 /* Submits one job, and wakes who runs it unless `quietly`; `*crew` is whose it is. In a
- * read section, which it leaves. */
+ * read section, which it leaves. What may wait, or call somebody, it does outside of
+ * that, as a visitor. */
 static faas_status submit_one(struct faasi_async *async, const struct submission *s,
                               faas_bytes input, faas_invocation *invocation, bool quietly,
                               struct faasi_crew **crew)
 {
-    uint64_t bytes = s->event_is_input ? 0 : input.size;
-    bool visitor = false;
+    struct faasi_job *left = NULL;
     struct faasi_queue *q;
     faas_status status = queue_find(async, s->fn, &q);
+    bool room, visitor;
 
     if (FAASI_UNLIKELY(status != FAAS_OK)) {
         faasi_read_leave();
         return status;
     }
     *crew = q->crew;
-    if (FAASI_UNLIKELY(s->start_ns != 0) || !room_reserve(async, q, bytes)) {
-        /* It may wait, or run something: not in a read section. */
-        visitor = faasi_async_visit(async);
+    room = room_reserve(async, q, s->event_is_input ? 0 : input.size);
+    if (FAASI_LIKELY(room))
+        status = job_submit(async, q, s, input, invocation, &left);
+    visitor = FAASI_UNLIKELY(!room || left != NULL);
+    if (visitor) {
+        faasi_async_keep(async);
         atomic_fetch_add_explicit(&q->jobs, FAASI_JOB_ONE, memory_order_relaxed);
         faasi_read_leave();
-        if (!visitor)
-            status = FAAS_ECLOSED;
-        else if (s->start_ns != 0 && room_reserve(async, q, bytes))
-            status = job_submit(async, q, s, input, invocation);
-        else
-            status = full_submit(async, q, s, input, invocation);
+        if (!room)
+            status = full_submit(async, q, s, input, invocation, &left);
+        if (left != NULL)
+            job_put_slowly(async, left);
         count_less(&q->jobs, FAASI_JOB_ONE);
-    } else {
-        status = job_submit(async, q, s, input, invocation);
     }
     if (status == FAAS_OK && !quietly)
         faasi_async_wake(async, *crew);
