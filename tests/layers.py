@@ -14,10 +14,10 @@ import sys
 
 LAYERS = [
     # 0: the vocabulary, memory, time, threads
-    "base status mem clock machine sync atomics grace park",
+    "base status mem clock machine sync atomics grace park random",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy admission replay batchcurve responses lanes inlet record",
+    "pattern transform timer policy admission replay batchcurve responses ring lanes inlet record",
     # 2: parts of a runtime
     "function context registry alias routes code gate desk instance warm ruleset "
     "jobs letters dedupe",

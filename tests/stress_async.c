@@ -8,7 +8,7 @@
  *              counts by condition adds up to what was submitted, and to what was told
  *     groups   no two of a group run at one moment, and of one submitter they run in order
  *     handles  waits, looks, cancels and releases race with all of it */
-#include "support.h"
+#include "stress.h"
 
 #include <faas/faas.h>
 
@@ -24,14 +24,6 @@
 #endif
 
 enum { THREADS = 4, FUNCTIONS = 4, GROUPS = 16, KEPT = 32 };
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                \
-            abort();                                                                     \
-        }                                                                                \
-    } while (0)
 
 static const uint32_t caps[FUNCTIONS] = {1, 2, 0, 3};
 
@@ -55,15 +47,15 @@ static int work(faas_context *ctx, faas_bytes input)
     struct order order;
     int code = 0;
 
-    REQUIRE(caps[which] == 0 || now <= caps[which]);
-    REQUIRE(input.size == sizeof order);
+    REQUIRE_THAT(caps[which] == 0 || now <= caps[which]);
+    REQUIRE_THAT(input.size == sizeof order);
     memcpy(&order, input.data, sizeof order);
     if (order.group < GROUPS) {
         atomic_uint *in = &in_group[order.thread][order.group];
         atomic_uint *last = &last_of_group[order.thread][order.group];
 
-        REQUIRE(atomic_fetch_add(in, 1) == 0);
-        REQUIRE(atomic_load(last) <= order.number);
+        REQUIRE_THAT(atomic_fetch_add(in, 1) == 0);
+        REQUIRE_THAT(atomic_load(last) <= order.number);
         atomic_store(last, order.number);
         atomic_fetch_sub(in, 1);
     }
@@ -76,7 +68,7 @@ static int work(faas_context *ctx, faas_bytes input)
 static void count_end(const faas_record *record, void *user)
 {
     (void)user;
-    REQUIRE(record->condition != FAAS_CONDITION_NONE);
+    REQUIRE_THAT(record->condition != FAAS_CONDITION_NONE);
     atomic_fetch_add(&told, 1);
 }
 
@@ -96,23 +88,24 @@ static void handle_use(faas_invocation job, uint32_t what)
     switch (what % 4) {
     case 0:
         status = faas_invocation_cancel(rt, job);
-        REQUIRE(status == FAAS_OK || status == FAAS_EPENDING || status == FAAS_EINUSE);
+        REQUIRE_THAT(status == FAAS_OK || status == FAAS_EPENDING ||
+                     status == FAAS_EINUSE);
         break;
     case 1:
         status = faas_invocation_wait(rt, job, FAAS_FOREVER, &result);
-        REQUIRE(status != FAAS_EPENDING && status != FAAS_ENOENT);
+        REQUIRE_THAT(status != FAAS_EPENDING && status != FAAS_ENOENT);
         break;
     case 2:
         status = faas_invocation_wait(rt, job, 0, &result);
         break;
     default:
-        REQUIRE(faas_invocation_describe(rt, job, &info) == FAAS_OK);
+        REQUIRE_THAT(faas_invocation_describe(rt, job, &info) == FAAS_OK);
         break;
     }
-    REQUIRE(result == NULL || faas_result_meter(result) != NULL);
+    REQUIRE_THAT(result == NULL || faas_result_meter(result) != NULL);
     faas_result_release(result);
     faas_invocation_release(rt, job);
-    REQUIRE(faas_invocation_wait(rt, job, 0, NULL) == FAAS_ENOENT);
+    REQUIRE_THAT(faas_invocation_wait(rt, job, 0, NULL) == FAAS_ENOENT);
 }
 
 struct submitter {
@@ -151,7 +144,7 @@ static void submit(struct submitter *s, uint32_t *numbers, faas_invocation *hand
     }
     status = faas_invoke_async(rt, fns[which], faas_bytes_of(&order, sizeof order),
                                &options, handle);
-    REQUIRE(status == FAAS_OK || status == FAAS_EBUSY);
+    REQUIRE_THAT(status == FAAS_OK || status == FAAS_EBUSY);
     if (status != FAAS_OK)
         return;
     atomic_fetch_add(&submitted, 1);
@@ -187,7 +180,7 @@ static void functions_register(void)
     for (uintptr_t i = 0; i < FUNCTIONS; i++) {
         char name[] = {'f', (char)('0' + i), '\0'};
 
-        REQUIRE(
+        REQUIRE_THAT(
             faas_function_register(
                 rt,
                 FAAS_FUNCTION(.name = name, .handler = work, .user = (void *)i,
@@ -207,7 +200,7 @@ static faas_async_stats stats_take(void)
     static const faas_fn all;
     faas_async_stats stats = {.size = sizeof stats};
 
-    REQUIRE(faas_async_stats_get(rt, all, &stats) == FAAS_OK);
+    REQUIRE_THAT(faas_async_stats_get(rt, all, &stats) == FAAS_OK);
     return stats;
 }
 
@@ -223,27 +216,27 @@ int main(int argc, char **argv)
     struct submitter submitters[THREADS];
     faas_async_stats stats;
 
-    REQUIRE(faas_runtime_open(
-                &rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
-                                             .worker_max = 3}) == FAAS_OK);
+    REQUIRE_THAT(faas_runtime_open(
+                     &rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
+                                                  .worker_max = 3}) == FAAS_OK);
     functions_register();
     for (uint32_t i = 0; i < THREADS; i++) {
         submitters[i].number = i;
         submitters[i].random = seed * 1000 + i;
         submitters[i].count = count / THREADS;
-        REQUIRE(pthread_create(&submitters[i].thread, NULL, submitter_run,
-                               &submitters[i]) == 0);
+        REQUIRE_THAT(pthread_create(&submitters[i].thread, NULL, submitter_run,
+                                    &submitters[i]) == 0);
     }
     for (uint32_t i = 0; i < THREADS; i++)
-        REQUIRE(pthread_join(submitters[i].thread, NULL) == 0);
+        REQUIRE_THAT(pthread_join(submitters[i].thread, NULL) == 0);
     do {
         (void)sched_yield();
         stats = stats_take();
     } while (ended(&stats) != stats.submitted);
-    REQUIRE(stats.submitted == atomic_load(&submitted));
-    REQUIRE(stats.queued == 0 && stats.queued_bytes == 0);
-    REQUIRE(faas_runtime_close(rt) == FAAS_OK); // who is told was told by now
-    REQUIRE(atomic_load(&told) == atomic_load(&asked));
+    REQUIRE_THAT(stats.submitted == atomic_load(&submitted));
+    REQUIRE_THAT(stats.queued == 0 && stats.queued_bytes == 0);
+    REQUIRE_THAT(faas_runtime_close(rt) == FAAS_OK); // who is told was told by now
+    REQUIRE_THAT(atomic_load(&told) == atomic_load(&asked));
     (void)printf("seed %llu: %llu submitted, %llu refused, %llu succeeded, %llu retried, "
                  "%llu cancelled, %llu dropped\n",
                  (unsigned long long)seed, (unsigned long long)stats.submitted,

@@ -10,7 +10,7 @@
  *     no wish is forgotten: every call returns, with no clock to help it;
  *     an instance runs one batch at a time, and no batch is larger than batch_max;
  *     what ran is what was counted, and nothing is left when all is closed. */
-#include "support.h"
+#include "stress.h"
 
 #include <faas/faas.h>
 
@@ -26,16 +26,6 @@
 #endif
 
 enum { THREADS = 8, FUNCTIONS = 4, ROUNDS = 8, BATCH_MAX = 5, INPUTS = 8 };
-
-#define REQUIRE(x, ...)                                                                  \
-    do {                                                                                 \
-        if (!(x)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #x);                \
-            (void)fprintf(stderr, __VA_ARGS__);                                          \
-            (void)fprintf(stderr, "\n");                                                 \
-            abort();                                                                     \
-        }                                                                                \
-    } while (0)
 
 struct world {
     faas_runtime *rt;

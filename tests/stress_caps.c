@@ -13,7 +13,7 @@
  * There are more functions than a thread has hints, so calls keep losing their seats and
  * looking for others; that is what makes these tests see anything. The count of running
  * calls is kept by the handlers, which run inside of what the caps count. */
-#include "support.h"
+#include "stress.h"
 
 #include <faas/faas.h>
 
@@ -36,16 +36,6 @@ enum {
     FEW_STRIDE = 16, /* because they stand so far apart */
     STUCK_S = 20
 };
-
-#define REQUIRE(x, ...)                                                                  \
-    do {                                                                                 \
-        if (!(x)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #x);                \
-            (void)fprintf(stderr, __VA_ARGS__);                                          \
-            (void)fprintf(stderr, "\n");                                                 \
-            abort();                                                                     \
-        }                                                                                \
-    } while (0)
 
 /* What is known of a cap, in one word: it grows with every change, and its lower half is
  * the cap, or NO_CAP while that is being raised or lowered. A call that began when it was

@@ -17,7 +17,7 @@
  *
  * A round opens a runtime and closes it while some threads still call and others are in
  * their handlers. */
-#include "support.h"
+#include "stress.h"
 
 #include <faas/faas.h>
 
@@ -42,16 +42,6 @@ enum {
     LAST_CALLS = 50, /* that a thread makes of a closing runtime */
     ALIVE = 0x616c6976
 };
-
-#define REQUIRE(x, ...)                                                                  \
-    do {                                                                                 \
-        if (!(x)) {                                                                      \
-            (void)fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #x);                \
-            (void)fprintf(stderr, __VA_ARGS__);                                          \
-            (void)fprintf(stderr, "\n");                                                 \
-            abort();                                                                     \
-        }                                                                                \
-    } while (0)
 
 /* The `user` of a function: made at registration, kept until the round has ended, so that
  * whoever comes late is seen. */

@@ -34,8 +34,8 @@ START_TEST(a_handle_finds_its_job_until_it_is_let_go_and_no_later_one)
     ck_assert_ptr_eq(faasi_jobs_get(&jobs, handle), job);
     drop(&jobs, job);
     ck_assert(faasi_job_handled(job));
-    ck_assert(faasi_jobs_let_go(&jobs, job, handle.generation));
-    ck_assert(!faasi_jobs_let_go(&jobs, job, handle.generation));
+    ck_assert(faasi_job_let_go(job, handle.generation));
+    ck_assert(!faasi_job_let_go(job, handle.generation));
     ck_assert_ptr_null(faasi_jobs_get(&jobs, handle)); // it still runs
     drop(&jobs, job);
     drop(&jobs, job);
@@ -90,7 +90,7 @@ START_TEST(places_do_not_move_while_more_are_made_and_are_used_again)
         drop(&jobs, taken[i]);
     }
     for (uint32_t i = 0; i < COUNT; i++) {
-        ck_assert(faasi_jobs_let_go(&jobs, taken[i], faasi_job_generation(taken[i])));
+        ck_assert(faasi_job_let_go(taken[i], faasi_job_generation(taken[i])));
         drop(&jobs, taken[i]);
         drop(&jobs, taken[i]);
     }
@@ -135,7 +135,7 @@ static void *takes_and_gives(void *user)
         t->wrong |= atomic_fetch_add(&t->owners[job->index], 1) != 0;
         t->wrong |= faasi_jobs_get(t->jobs, handle) != job;
         atomic_fetch_sub(&t->owners[job->index], 1);
-        (void)faasi_jobs_let_go(t->jobs, job, handle.generation);
+        (void)faasi_job_let_go(job, handle.generation);
         drop(t->jobs, job);
         drop(t->jobs, job);
         drop(t->jobs, job);

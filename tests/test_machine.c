@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much memory a process may take, by made up control groups. */
+/* How much of the machine a process may take, by made up control groups. */
 #include "support.h"
 
 #include "core/machine.h"
@@ -90,5 +90,47 @@ START_TEST(the_old_hierarchy_counts_too)
 }
 END_TEST
 
+static uint32_t processors(bool *quota)
+{
+    return faasi_machine_processors(root, quota);
+}
+
+START_TEST(processors_are_those_of_the_affinity_or_what_the_least_quota_pays_for)
+{
+    uint32_t all;
+    bool quota;
+
+    root_open();
+    all = processors(&quota);
+    ck_assert(!quota);
+    ck_assert_uint_ge(all, 1);
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    ck_assert_uint_eq(processors(&quota), all);
+    ck_assert(!quota);
+    put("/sys/fs/cgroup/a/cpu.max", "900000 100000\n");
+    (void)processors(&quota);
+    ck_assert(quota); // also where it pays for more than there are
+    put("/sys/fs/cgroup/a/cpu.max", "50000 100000\n");
+    ck_assert_uint_eq(processors(&quota), 1);
+    put("/sys/fs/cgroup/a/cpu.max", "100001 100000\n");
+    ck_assert_uint_eq(processors(&quota), all < 2 ? all : 2);
+    put("/sys/fs/cgroup/a/cpu.max", "0 100000\n");
+    ck_assert_uint_eq(processors(&quota), 1);
+    put("/sys/fs/cgroup/a/cpu.max", "100000 0\n");
+    ck_assert_uint_eq(processors(&quota), all);
+    put("/proc/self/cgroup", "4:cpuset:/x\n3:cpuacct,cpu:/x\n");
+    put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+    ck_assert_uint_eq(processors(&quota), all);
+    ck_assert(!quota);
+    put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n");
+    ck_assert_uint_eq(processors(&quota), 1);
+    ck_assert(quota);
+    root_close();
+}
+END_TEST
+
 SUITE_MAIN("machine", without_groups_it_is_the_machines,
-           the_least_of_a_group_and_those_around_it_counts, the_old_hierarchy_counts_too)
+           the_least_of_a_group_and_those_around_it_counts, the_old_hierarchy_counts_too,
+           processors_are_those_of_the_affinity_or_what_the_least_quota_pays_for)

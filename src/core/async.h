@@ -22,7 +22,8 @@
  * Ending is a claim: a compare-and-swap of the job's state to ENDING. The claimant writes
  * how it ended, and sends the record on, with no lock held.
  *
- * Layer: 3 path. Parts: async.c the queues, submission, taking, settling; async_run.c
+ * Layer: 3 path. Parts: async_queue.c policies and queues; async.c
+ * the lock, the lanes, taking, settling; async_run.c
  * running one job; async_end.c ends and records; async_submit.c; async_crew.c threads;
  * async_open.c opening and closing; async_public.c handles and numbers.
  * Locks: `lock`, after the gate's; before jobs.grow. */
@@ -183,6 +184,28 @@ struct faasi_async {
     atomic_bool signalled;
 };
 
+/* An instant: now. */
+static inline uint64_t faasi_async_now_ns(const struct faasi_async *async)
+{
+    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
+}
+
+/* `ns` + `more`, or the end of time. */
+static inline uint64_t faasi_ns_after(uint64_t ns, uint64_t more)
+{
+    return ns + more < ns ? FAAS_FOREVER : ns + more;
+}
+
+/* Release: who frees a queue when it has no jobs sees what was done with them. */
+static inline void faasi_count_less(_Atomic uint64_t *count, uint64_t by)
+{
+    atomic_fetch_sub_explicit(count, by, memory_order_release);
+}
+
+/* A worker is looked after when it may have others' work, and is at one handler for so
+ * long. */
+#define FAASI_CHECK_NS UINT64_C(4000000)
+
 /* ---- async.c ---- */
 
 faas_status faasi_async_init(struct faasi_async *async, faas_runtime *rt,
@@ -246,10 +269,11 @@ void faasi_async_take(struct faasi_worker *worker, uint32_t most);
 bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job);
 
 /* Puts back what of a worker's batch has not begun. Holds: lock. */
-void faasi_async_put_back(struct faasi_worker *worker);
+void faasi_async_put_back(struct faasi_worker *worker, uint64_t now);
 
 /* A job of a worker's batch, DELAYED or ENDING, goes on without it. Holds: lock. */
-void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job);
+void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job,
+                         uint64_t now);
 
 /* When a job may not run any more, whatever happens: an instant. Its policy is stable:
  * holds the lock, or is passed. */
@@ -273,10 +297,16 @@ bool faasi_job_claim(struct faasi_job *job);
  * for it. Returns when to call again. Holds: lock. */
 uint64_t faasi_async_tick(struct faasi_async *async);
 
-/* A worker on this thread's stack, or of the crew, is known from here on. Holds: lock. */
+/* A worker, zeroed up to its batch, is known from here on. Holds: lock. */
 void faasi_worker_enlist(struct faasi_async *async, struct faasi_worker *worker,
                          struct faasi_crew *crew);
 void faasi_worker_dismiss(struct faasi_worker *worker);
+
+/* Lets the lanes have a queue's jobs, or keeps them back. Holds: lock. */
+void faasi_queue_block(struct faasi_queue *q, uint64_t now);
+
+/* Ends a job that waits, for its time is over. Holds: lock. */
+void faasi_job_expire(struct faasi_job *job);
 
 /* Ends all that waits in a queue. Holds: lock. */
 void faasi_queue_drop(struct faasi_queue *q, faas_status status);
@@ -338,6 +368,13 @@ faas_id faasi_job_id(const struct faasi_job *job);
 /* Runs what a worker has taken; after `until` ticks the rest is left. Returns how many
  * handlers ran. */
 uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until);
+
+/* What a thread does as a worker for one taking, on its stack. Between the two it takes
+ * something, under the lock; finishing runs that, settles it and returns how many handlers
+ * ran. Holds: lock; lets it go. */
+void faasi_worker_begin(struct faasi_async *async, struct faasi_worker *worker,
+                        struct faasi_crew *crew, struct faasi_ending *ending);
+uint32_t faasi_worker_finish(struct faasi_worker *worker, struct faasi_ending *ending);
 
 /* Looks after a worker: ends the attempt that is late, gives others what waits behind a
  * long one. Holds: lock. */

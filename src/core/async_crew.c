@@ -10,11 +10,6 @@
 /* A thread that found nothing for so long leaves. */
 #define IDLE_NS UINT64_C(10000000000)
 
-static uint64_t now_ns(const struct faasi_async *async)
-{
-    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
-}
-
 /* Whether a worker may sleep. Holds nothing. */
 static bool nothing_to_do(void *user)
 {
@@ -102,6 +97,30 @@ static void *worker_main(void *user)
     return NULL;
 }
 
+void faasi_worker_begin(struct faasi_async *async, struct faasi_worker *worker,
+                        struct faasi_crew *crew, struct faasi_ending *ending)
+{
+    memset(worker, 0, offsetof(struct faasi_worker, batch));
+    faasi_async_lock(async, ending);
+    faasi_worker_enlist(async, worker, crew);
+}
+
+uint32_t faasi_worker_finish(struct faasi_worker *worker, struct faasi_ending *ending)
+{
+    struct faasi_async *async = worker->async;
+    uint32_t ran = 0;
+
+    if (worker->count != 0) {
+        faasi_async_unlock(async, ending);
+        ran = faasi_async_run(worker, UINT64_MAX);
+        faasi_async_lock(async, ending);
+        faasi_async_settle(worker);
+    }
+    faasi_worker_dismiss(worker);
+    faasi_async_unlock(async, ending);
+    return ran;
+}
+
 uint32_t faasi_async_run_one(struct faasi_async *async, bool *any)
 {
     struct faasi_worker worker;
@@ -109,19 +128,11 @@ uint32_t faasi_async_run_one(struct faasi_async *async, bool *any)
     uint32_t ran = 0;
 
     *any = false;
-    memset(&worker, 0, offsetof(struct faasi_worker, batch));
     for (int i = 0; i < FAASI_CREWS && !*any; i++) {
-        faasi_async_lock(async, &ending);
-        faasi_worker_enlist(async, &worker, &async->crews[i]);
+        faasi_worker_begin(async, &worker, &async->crews[i], &ending);
         faasi_async_take(&worker, 1);
         *any = worker.count != 0;
-        faasi_async_unlock(async, &ending);
-        if (*any)
-            ran = faasi_async_run(&worker, UINT64_MAX);
-        faasi_async_lock(async, &ending);
-        faasi_async_settle(&worker);
-        faasi_worker_dismiss(&worker);
-        faasi_async_unlock(async, &ending);
+        ran = faasi_worker_finish(&worker, &ending);
     }
     return ran;
 }
@@ -239,7 +250,7 @@ uint64_t faasi_async_sweep(struct faasi_async *async)
         faasi_async_lock(async, &ending);
         next = faasi_async_tick(async);
         faasi_async_unlock(async, &ending);
-    } while (next != FAAS_FOREVER && next <= now_ns(async));
+    } while (next != FAAS_FOREVER && next <= faasi_async_now_ns(async));
     for (int i = 0; i < FAASI_CREWS; i++)
         left_join(async, &async->crews[i]);
     faasi_orphans_free(async);

@@ -86,25 +86,6 @@ static int text_write(const char *piece, size_t size, void *user)
     return 0;
 }
 
-static faas_status event_publish(faas_runtime *rt, const char *type,
-                                 const faas_record *record, faas_bytes json)
-{
-    char id[FAAS_ID_TEXT_SIZE];
-    faas_event *event;
-    faas_status status;
-
-    faas_id_text(record->request_id, id);
-    status = faas_event_create(FAAS_EVENT(.id = id, .source = "libfaas", .type = type,
-                                          .data_content_type = "application/json",
-                                          .data = json, .allocator = rt->allocator),
-                               &event);
-    if (status != FAAS_OK)
-        return status;
-    status = faas_publish(rt, event, NULL);
-    faas_event_release(event);
-    return status;
-}
-
 /* Sends a record to where it belongs. False if it could not get there. */
 static bool destination_send(faas_runtime *rt, const faas_destination *to,
                              const faas_record *record)
@@ -121,8 +102,9 @@ static bool destination_send(faas_runtime *rt, const faas_destination *to,
         sent = faas_invoke_async(rt, to->fn, faas_bytes_of(json.data, json.size), NULL,
                                  NULL) == FAAS_OK;
     if (sent && to->event_type != NULL)
-        sent = event_publish(rt, to->event_type, record,
-                             faas_bytes_of(json.data, json.size)) == FAAS_OK;
+        sent =
+            faasi_bus_publish_json(rt, record->request_id, "libfaas", to->event_type,
+                                   faas_bytes_of(json.data, json.size), NULL) == FAAS_OK;
     faasi_free(rt->allocator, json.data, json.room);
     return sent;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* async_open.c - opening and closing, and what reaches for the outside: the housekeeper,
  * a host that polls. */
-#define _GNU_SOURCE // sched_getaffinity()
 #include "async.h"
 
 #include "context.h"
 #include "grace.h"
+#include "machine.h"
 #include "mem.h"
 #include "state.h"
 
@@ -24,37 +24,6 @@ enum { INLET_SIZE = 4096, BLOCKING_DEFAULT = 64 };
 /* A thread looks for work for so long before it sleeps: what waking it would cost. */
 #define SPIN_NS UINT64_C(20000)
 #define STUCK_NS UINT64_C(30000000000)
-
-static uint64_t now_ns(const struct faasi_async *async)
-{
-    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
-}
-
-/* Processors that the container's quota allows, rounded up; 0: no quota. Source: Linux,
- * cgroup-v2.rst, cpu.max. */
-static uint32_t quota_of_container(void)
-{
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    unsigned long long quota, period;
-    uint32_t processors = 0;
-
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu %llu", &quota, &period) == 2 && period != 0)
-        processors = (uint32_t)((quota + period - 1) / period);
-    (void)fclose(file);
-    return processors;
-}
-
-static uint32_t processors(uint32_t quota)
-{
-    cpu_set_t set;
-    uint32_t count = 1;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        count = (uint32_t)CPU_COUNT(&set);
-    return quota != 0 && quota < count ? quota : count;
-}
 
 /* ---- visitors ---- */
 
@@ -93,7 +62,7 @@ void faasi_async_unvisit(struct faasi_async *async)
 
 static void poll_timer_set(struct faasi_async *async, uint64_t next_ns)
 {
-    uint64_t now = now_ns(async), wait = next_ns > now ? next_ns - now : 1;
+    uint64_t now = faasi_async_now_ns(async), wait = next_ns > now ? next_ns - now : 1;
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(wait / 1000000000u),
                                          .tv_nsec = (long)(wait % 1000000000u)}};
 
@@ -232,11 +201,11 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
 
 static void limits_set(struct faasi_async *async, const faas_runtime_options *o)
 {
-    uint32_t quota = quota_of_container();
-    bool threads = o->clock == NULL;
+    bool threads = o->clock == NULL, quota;
+    uint32_t processors = faasi_machine_processors("", &quota);
     struct faasi_crew *compute = &async->crews[0], *block = &async->crews[1];
 
-    compute->max = or_default(o->worker_max, threads ? processors(quota) : 0);
+    compute->max = or_default(o->worker_max, threads ? processors : 0);
     compute->min = o->worker_min < compute->max ? o->worker_min : compute->max;
     compute->batch_max = FAASI_BATCH_MAX;
     block->max = compute->max == 0 ? 0 : or_default(o->blocking_max, BLOCKING_DEFAULT);
@@ -245,10 +214,10 @@ static void limits_set(struct faasi_async *async, const faas_runtime_options *o)
                        : o->queue_slots == FAAS_UNLIMITED ? UINT64_MAX
                                                           : o->queue_slots;
     async->bytes_max = o->queue_bytes == 0 ? UINT64_C(1) << 30 : o->queue_bytes;
-    async->spin_ns = o->spin_ns == FAAS_FOREVER         ? 0
-                     : o->spin_ns != 0                  ? o->spin_ns
-                     : quota != 0 || processors(0) == 1 ? 0
-                                                        : SPIN_NS;
+    async->spin_ns = o->spin_ns == FAAS_FOREVER ? 0
+                     : o->spin_ns != 0          ? o->spin_ns
+                     : quota || processors == 1 ? 0
+                                                : SPIN_NS;
     async->stuck_ns = o->stuck_ns == 0 ? STUCK_NS : o->stuck_ns;
 }
 
@@ -269,8 +238,8 @@ faas_status faasi_async_init(struct faasi_async *async, faas_runtime *rt,
     (void)clock_gettime(CLOCK_REALTIME, &unix_now);
     if (async->clock->source != FAASI_CLOCK_VIRTUAL)
         async->unix_ahead_ns = (int64_t)unix_now.tv_sec * 1000000000 + unix_now.tv_nsec -
-                               (int64_t)now_ns(async);
-    faasi_timers_init(&async->wheel, now_ns(async));
+                               (int64_t)faasi_async_now_ns(async);
+    faasi_timers_init(&async->wheel, faasi_async_now_ns(async));
     status = faasi_mutex_init(&async->lock);
     if (status != FAAS_OK)
         return status;
@@ -326,17 +295,17 @@ static void drain_until(struct faasi_async *async, uint64_t until)
     bool waits;
 
     do {
-        uint64_t now = now_ns(async);
+        uint64_t now = faasi_async_now_ns(async);
 
         if (async->crews[0].max == 0)
-            for (bool any = true; any && now_ns(async) < until;)
+            for (bool any = true; any && faasi_async_now_ns(async) < until;)
                 (void)faasi_async_run_one(async, &any);
         (void)faasi_async_sweep(async);
         faasi_async_lock(async, &ending);
         faasi_async_drain(async);
         waits = anything_waits(async);
         faasi_async_unlock(async, &ending);
-        if (!waits || now_ns(async) >= until)
+        if (!waits || faasi_async_now_ns(async) >= until)
             return;
         if (faasi_clock_moves(async->clock))
             return; // nobody else moves it; the host has run what could run
@@ -370,7 +339,7 @@ static void drop_all(struct faasi_async *async)
 
 void faasi_async_close(struct faasi_async *async, uint64_t drain_ns)
 {
-    uint64_t now = now_ns(async);
+    uint64_t now = faasi_async_now_ns(async);
 
     atomic_store_explicit(&async->closing, true, memory_order_seq_cst);
     faasi_grace_wait(); // who comes now is refused; who came is a visitor or has put in

@@ -7,11 +7,6 @@
 #include "mem.h"
 #include "state.h"
 
-static uint64_t now_ns(const struct faasi_async *async)
-{
-    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
-}
-
 /* Begins a call with a handle: the job with a reference, or NULL and why. */
 static struct faasi_job *job_visit(faas_runtime *rt, faas_invocation invocation,
                                    faas_status *status)
@@ -56,23 +51,11 @@ static void job_help(struct faasi_async *async, struct faasi_job *job)
 {
     struct faasi_worker worker;
     struct faasi_ending ending;
-    bool taken;
 
-    memset(&worker, 0, offsetof(struct faasi_worker, batch));
-    faasi_async_lock(async, &ending);
+    faasi_worker_begin(async, &worker, job->queue->crew, &ending);
     faasi_async_drain(async);
-    faasi_worker_enlist(async, &worker, job->queue->crew);
-    taken = faasi_async_take_one(&worker, job);
-    if (!taken)
-        faasi_worker_dismiss(&worker);
-    faasi_async_unlock(async, &ending);
-    if (!taken)
-        return;
-    (void)faasi_async_run(&worker, UINT64_MAX);
-    faasi_async_lock(async, &ending);
-    faasi_async_settle(&worker);
-    faasi_worker_dismiss(&worker);
-    faasi_async_unlock(async, &ending);
+    (void)faasi_async_take_one(&worker, job);
+    (void)faasi_worker_finish(&worker, &ending);
 }
 
 /* Sleeps where a job is as it was seen, at the lock: for who must hear of more than its
@@ -83,7 +66,7 @@ static void job_sleep_at_room(struct faasi_async *async, struct faasi_job *job,
     atomic_fetch_add_explicit(&async->want_room, 1, memory_order_seq_cst);
     faasi_lock(&async->lock);
     if (state_of(job) == state && !faasi_async_has_work(async)) {
-        uint64_t now = now_ns(async);
+        uint64_t now = faasi_async_now_ns(async);
 
         if (async->clock->source == FAASI_CLOCK_VIRTUAL || until == FAAS_FOREVER)
             faasi_wait(&async->room, &async->lock);
@@ -111,7 +94,7 @@ static void job_sleep(struct faasi_async *async, struct faasi_job *job, uint32_t
         job_sleep_at_room(async, job, state, until);
         return;
     }
-    now = now_ns(async);
+    now = faasi_async_now_ns(async);
     if (until != FAAS_FOREVER)
         ns = until > now ? until - now : 0;
     (void)faasi_futex_wait(&job->state, state, ns);
@@ -136,11 +119,12 @@ static faas_status job_wait(struct faasi_async *async, struct faasi_job *job,
     uint32_t state = state_of(job), waits = 0;
 
     if (limit_ns != FAAS_FOREVER && !has_ended(state)) {
-        now = now_ns(async);
+        now = faasi_async_now_ns(async);
         until = now + limit_ns < now ? FAAS_FOREVER : now + limit_ns;
     }
     for (; !has_ended(state); state = state_of(job)) {
-        if (limit_ns == 0 || (until != FAAS_FOREVER && now_ns(async) >= until))
+        if (limit_ns == 0 ||
+            (until != FAAS_FOREVER && faasi_async_now_ns(async) >= until))
             return FAAS_EPENDING;
         if (waits++ == 0 && faasi_job_waits_for_us(job))
             return FAAS_EPERM;
@@ -244,7 +228,7 @@ void faas_invocation_release(faas_runtime *rt, faas_invocation invocation)
     /* Nobody will wait for it, so somebody is to run it. */
     if (job->will_wait && !has_ended(state_of(job)))
         faasi_async_wake(async, job->queue->crew);
-    if (faasi_jobs_let_go(&async->jobs, job, invocation.generation))
+    if (faasi_job_let_go(job, invocation.generation))
         faasi_async_unref(async, job);
     job_unvisit(async, job);
 }

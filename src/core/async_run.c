@@ -3,6 +3,7 @@
 #include "async.h"
 
 #include "invoke.h"
+#include "random.h"
 
 /* ---- what follows an attempt ---- */
 
@@ -23,16 +24,6 @@ static uint32_t kind_of(faas_status status)
     }
 }
 
-/* Source: SplitMix64, Steele et al. 2014. Holds: lock. */
-static uint64_t random_next(struct faasi_async *async)
-{
-    uint64_t z = async->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 /* How long to wait after `attempts` that failed. Holds: lock. */
 static uint64_t backoff(struct faasi_async *async, const faas_async *policy,
                         uint32_t attempts)
@@ -45,7 +36,8 @@ static uint64_t backoff(struct faasi_async *async, const faas_async *policy,
     most = ns < (double)policy->backoff_max_ns ? (uint64_t)ns : policy->backoff_max_ns;
     if (policy->jitter == FAAS_JITTER_NONE || most == 0)
         return most;
-    return most == UINT64_MAX ? random_next(async) : random_next(async) % (most + 1);
+    return most == UINT64_MAX ? faasi_random_next(&async->random)
+                              : faasi_random_next(&async->random) % (most + 1);
 }
 
 /* Whether an attempt that came to `status` is followed by another one; then when, an
@@ -263,15 +255,12 @@ static void attempt_abandon(struct faasi_worker *worker, struct faasi_job *job,
     bool again = is_retried(job, FAAS_ETIMEDOUT, attempt, now);
 
     if (attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, &flags))
-        faasi_async_abandon(worker, job);
+        faasi_async_abandon(worker, job, now);
 }
 
 void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now)
 {
-    enum { CHECK_NS = 4000000 };
-    struct faasi_worker *worker =
-        (struct faasi_worker *)(void *)((char *)alarm -
-                                        offsetof(struct faasi_worker, alarm));
+    struct faasi_worker *worker = FAASI_HOLDER(struct faasi_worker, alarm, alarm);
     struct faasi_async *async = worker->async;
     struct faasi_job *job = atomic_load_explicit(&worker->current, memory_order_acquire);
     uint64_t due = FAAS_FOREVER, begun;
@@ -281,17 +270,18 @@ void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now)
     if (job != NULL) {
         due = faasi_instant_ns(async->clock, faasi_read(&worker->due));
         begun = faasi_instant_ns(async->clock, faasi_read(&worker->begun));
-        if (now >= begun + CHECK_NS)
-            faasi_async_put_back(worker);
+        if (now >= begun + FAASI_CHECK_NS)
+            faasi_async_put_back(worker, now);
         if (now >= due) {
             attempt_abandon(worker, job, now);
             if (worker->late)
                 return;
-            due = now + CHECK_NS; // it has just come back
+            due = now + FAASI_CHECK_NS; // it has just come back
         }
     }
-    if (job == NULL || now < begun + CHECK_NS || faasi_lanes_ready(&worker->crew->lanes))
-        due = due < now + CHECK_NS ? due : now + CHECK_NS;
+    if (job == NULL || now < begun + FAASI_CHECK_NS ||
+        faasi_lanes_ready(&worker->crew->lanes))
+        due = due < now + FAASI_CHECK_NS ? due : now + FAASI_CHECK_NS;
     faasi_timer_start(&async->wheel, &alarm->timer, due);
 }
 
@@ -304,9 +294,7 @@ bool faasi_job_waits_for_us(const struct faasi_job *job)
 
         if (ctx->request == NULL || ctx->request->ordered == NULL)
             continue;
-        ours =
-            (const struct faasi_job *)(const void *)((const char *)ctx->request->ordered -
-                                                     offsetof(struct faasi_job, state));
+        ours = FAASI_HOLDER(struct faasi_job, state, ctx->request->ordered);
         if (ours == job)
             return true;
         if (ours->queue == job->queue && ours->extra != NULL && job->extra != NULL &&

@@ -4,22 +4,11 @@
 
 #include "alias.h"
 #include "grace.h"
+#include "invoke.h"
 #include "mem.h"
 #include "state.h"
 
-#define SECOND UINT64_C(1000000000)
-
 static const faas_invocation nothing;
-
-static uint64_t now_ns(const struct faasi_async *async)
-{
-    return faasi_instant_ns(async->clock, faasi_ticks(async->clock));
-}
-
-static uint64_t ns_after(uint64_t ns, uint64_t more)
-{
-    return ns + more < ns ? FAAS_FOREVER : ns + more;
-}
 
 /* What is submitted, once for all of a call. */
 struct submission {
@@ -51,11 +40,6 @@ static uint64_t count_more(_Atomic uint64_t *count, uint64_t want, uint64_t one,
     return got;
 }
 
-static void count_less(_Atomic uint64_t *count, uint64_t by)
-{
-    atomic_fetch_sub_explicit(count, by, memory_order_release);
-}
-
 static bool bytes_more(_Atomic uint64_t *count, uint64_t bytes, uint64_t most)
 {
     uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
@@ -78,7 +62,7 @@ static uint64_t room_slots(struct faasi_async *async, struct faasi_queue *q,
         got == 0 ? 0 : count_more(&async->slots, got, 1, UINT64_MAX, async->slots_max);
 
     if (both < got)
-        count_less(&q->jobs, (got - both) * (FAASI_JOB_ONE + 1));
+        faasi_count_less(&q->jobs, (got - both) * (FAASI_JOB_ONE + 1));
     return both;
 }
 
@@ -90,18 +74,18 @@ static bool room_bytes(struct faasi_async *async, struct faasi_queue *q, uint64_
         return false;
     if (bytes_more(&async->bytes, bytes, async->bytes_max))
         return true;
-    count_less(&q->bytes, bytes);
+    faasi_count_less(&q->bytes, bytes);
     return false;
 }
 
 static void room_give_back(struct faasi_async *async, struct faasi_queue *q,
                            uint64_t jobs, uint64_t bytes)
 {
-    count_less(&q->jobs, jobs * (FAASI_JOB_ONE + 1));
-    count_less(&async->slots, jobs);
+    faasi_count_less(&q->jobs, jobs * (FAASI_JOB_ONE + 1));
+    faasi_count_less(&async->slots, jobs);
     if (bytes != 0) {
-        count_less(&q->bytes, bytes);
-        count_less(&async->bytes, bytes);
+        faasi_count_less(&q->bytes, bytes);
+        faasi_count_less(&async->bytes, bytes);
     }
     if (atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0) {
         faasi_async_wake_room(async);
@@ -253,12 +237,13 @@ static bool oldest_drop(struct faasi_async *async, struct faasi_queue *q)
  * cannot go, because a job of it is counted. */
 static bool room_await(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
 {
-    uint64_t until = ns_after(now_ns(async), faasi_read(&q->room_wait_ns));
+    uint64_t until =
+        faasi_ns_after(faasi_async_now_ns(async), faasi_read(&q->room_wait_ns));
     bool reserved = false, any;
 
     atomic_fetch_add_explicit(&async->want_room, 1, memory_order_seq_cst);
     for (;;) {
-        uint64_t now = now_ns(async);
+        uint64_t now = faasi_async_now_ns(async);
 
         if (q->crew->max == 0 && !(reserved = room_reserve(async, q, bytes))) {
             (void)faasi_async_run_one(async, &any);
@@ -290,19 +275,12 @@ static faas_status job_run_here(struct faasi_async *async, struct faasi_job *job
     struct faasi_ending ending;
     bool taken;
 
-    memset(&worker, 0, offsetof(struct faasi_worker, batch));
     faasi_job_ref(job);
-    faasi_async_lock(async, &ending);
-    faasi_worker_enlist(async, &worker, job->queue->crew);
+    faasi_worker_begin(async, &worker, job->queue->crew, &ending);
     taken = faasi_async_take_new(&worker, job);
-    faasi_async_unlock(async, &ending);
-    (void)faasi_async_run(&worker, UINT64_MAX);
-    faasi_async_lock(async, &ending);
-    faasi_async_settle(&worker);
-    faasi_worker_dismiss(&worker);
-    faasi_async_unlock(async, &ending);
+    (void)faasi_worker_finish(&worker, &ending);
     if (!taken && faasi_job_handled(job) &&
-        faasi_jobs_let_go(&async->jobs, job, faasi_job_generation(job)))
+        faasi_job_let_go(job, faasi_job_generation(job)))
         faasi_async_unref(async, job);
     faasi_async_unref(async, job);
     return taken ? FAAS_OK : FAAS_EBUSY;
@@ -357,13 +335,13 @@ static faas_fn fn_resolve(struct faasi_async *async, faas_fn fn, faas_bytes rout
 {
     faas_runtime *rt = async->rt;
     struct faasi_entry *entry = faasi_registry_get(&rt->registry, fn);
-    uint64_t number;
+    faas_id id;
 
     if (entry == NULL || entry->kind != FAAS_KIND_ALIAS)
         return fn;
     if (route.data == NULL) {
-        number = atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
-        route = faas_bytes_of(&number, sizeof number);
+        id = faasi_unseated_id(rt);
+        route = faas_bytes_of(&id, sizeof id);
     }
     return faasi_alias_pick((struct faasi_alias *)entry, route);
 }
@@ -469,7 +447,7 @@ static faas_status submit_one(struct faasi_async *async, const struct submission
             status = full_submit(async, q, s, input, invocation, &left);
         if (left != NULL)
             job_put_slowly(async, left);
-        count_less(&q->jobs, FAASI_JOB_ONE);
+        faasi_count_less(&q->jobs, FAASI_JOB_ONE);
     }
     if (status == FAAS_OK && !quietly)
         faasi_async_wake(async, *crew);
@@ -500,10 +478,10 @@ static faas_status options_check(const faas_submit_options *o)
 static faas_status times_resolve(struct faasi_async *async, struct submission *s)
 {
     const faas_submit_options *o = s->options;
-    uint64_t now = now_ns(async);
+    uint64_t now = faasi_async_now_ns(async);
 
-    s->deadline_ns = o->limit_ns == 0 ? FAAS_FOREVER : ns_after(now, o->limit_ns);
-    s->start_ns = o->delay_ns == 0 ? 0 : ns_after(now, o->delay_ns);
+    s->deadline_ns = o->limit_ns == 0 ? FAAS_FOREVER : faasi_ns_after(now, o->limit_ns);
+    s->start_ns = o->delay_ns == 0 ? 0 : faasi_ns_after(now, o->delay_ns);
     if (o->start_ns > s->start_ns)
         s->start_ns = o->start_ns;
     if (s->start_ns <= now) // an instant that has passed is no delay

@@ -19,6 +19,10 @@
 /* Every block of the library's memory is aligned to this. */
 #define FAASI_ALIGN 16
 
+/* The struct of a type that holds what is pointed to as that member. */
+#define FAASI_HOLDER(type, member, pointer)                                              \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
 #define FAASI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Writes the thread's error text and returns `status`, so that a failing place says

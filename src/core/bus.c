@@ -517,28 +517,32 @@ faas_status faas_publish(faas_runtime *rt, faas_event *event, faas_delivery *del
     return status;
 }
 
-faas_status faas_publish_json(faas_runtime *rt, const char *source, const char *type,
-                              const char *json, faas_delivery *delivery)
+faas_status faasi_bus_publish_json(faas_runtime *rt, faas_id id, const char *source,
+                                   const char *type, faas_bytes json,
+                                   faas_delivery *delivery)
 {
     static const faas_delivery none;
     char text[FAAS_ID_TEXT_SIZE];
-    faas_id id = {rt->gate.id_high, 0};
     faas_event *event;
     faas_status status;
 
     if (delivery != NULL)
         *delivery = none;
-    id.low = (uint64_t)1 << 63 |
-             atomic_fetch_add_explicit(&rt->unseated_ids, 1, memory_order_relaxed);
     faas_id_text(id, text);
-    status =
-        faas_event_create(FAAS_EVENT(.id = text, .source = source, .type = type,
-                                     .data_content_type = "application/json",
-                                     .data = faas_str(json), .allocator = rt->allocator),
-                          &event);
+    status = faas_event_create(FAAS_EVENT(.id = text, .source = source, .type = type,
+                                          .data_content_type = "application/json",
+                                          .data = json, .allocator = rt->allocator),
+                               &event);
     if (status != FAAS_OK)
         return status;
     status = faas_publish(rt, event, delivery);
     faas_event_release(event);
     return status;
+}
+
+faas_status faas_publish_json(faas_runtime *rt, const char *source, const char *type,
+                              const char *json, faas_delivery *delivery)
+{
+    return faasi_bus_publish_json(rt, faasi_unseated_id(rt), source, type, faas_str(json),
+                                  delivery);
 }

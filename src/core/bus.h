@@ -8,6 +8,11 @@
 
 #include "state.h"
 
+/* Publishes a JSON text as an event of its own. As faas_publish_json(). */
+faas_status faasi_bus_publish_json(faas_runtime *rt, faas_id id, const char *source,
+                                   const char *type, faas_bytes json,
+                                   faas_delivery *delivery);
+
 /* Waits until no publish is under way; none begins any more, and the functions are
  * gone. */
 void faasi_bus_quiet(faas_runtime *rt);

@@ -161,12 +161,10 @@ struct faasi_job *faasi_jobs_get(struct faasi_jobs *jobs, faas_invocation invoca
     return job;
 }
 
-bool faasi_jobs_let_go(struct faasi_jobs *jobs, struct faasi_job *job,
-                       uint32_t generation)
+bool faasi_job_let_go(struct faasi_job *job, uint32_t generation)
 {
     uint64_t word = atomic_load_explicit(&job->word, memory_order_relaxed);
 
-    (void)jobs;
     do {
         if (word >> 32 != generation || (word & HANDLE) == 0)
             return false;

@@ -116,8 +116,7 @@ struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled);
 struct faasi_job *faasi_jobs_get(struct faasi_jobs *jobs, faas_invocation invocation);
 
 /* Gives up the handle: false if it was not held. The caller then owns its reference. */
-bool faasi_jobs_let_go(struct faasi_jobs *jobs, struct faasi_job *job,
-                       uint32_t generation);
+bool faasi_job_let_go(struct faasi_job *job, uint32_t generation);
 
 /* One reference more, for who has one. */
 static inline void faasi_job_ref(struct faasi_job *job)

@@ -56,37 +56,6 @@ struct faasi_group {
     struct faasi_ring items; /* behind it */
 };
 
-/* ---- rings ---- */
-
-#define FROM_RING(type, member, ring)                                                    \
-    ((type *)(void *)((char *)(ring)-offsetof(type, member)))
-
-static void ring_init(struct faasi_ring *ring)
-{
-    ring->next = ring->prev = ring;
-}
-
-static bool ring_empty(const struct faasi_ring *ring)
-{
-    return ring->next == ring;
-}
-
-/* Before `at`: at the end of the list that it heads. */
-static void ring_insert(struct faasi_ring *at, struct faasi_ring *ring)
-{
-    ring->next = at;
-    ring->prev = at->prev;
-    at->prev->next = ring;
-    at->prev = ring;
-}
-
-static void ring_remove(struct faasi_ring *ring)
-{
-    ring->prev->next = ring->next;
-    ring->next->prev = ring->prev;
-    ring_init(ring);
-}
-
 /* ---- keys ---- */
 
 static uint64_t key_hash(const void *owner, uint32_t level, faas_bytes key)
@@ -210,7 +179,7 @@ void faasi_lanes_fini(struct faasi_lanes *lanes)
 
 void faasi_source_init(struct faasi_source *source)
 {
-    ring_init(&source->aside);
+    faasi_ring_init(&source->aside);
     source->to_serve = 0;
     source->count = 0;
     source->blocked = false;
@@ -320,7 +289,7 @@ static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
             return NULL;
         for (int i = 0; i < FAASI_LEVELS; i++) {
             tenant->turns[i].tenant = tenant;
-            ring_init(&tenant->turns[i].lanes);
+            faasi_ring_init(&tenant->turns[i].lanes);
         }
     }
     hash = key_hash(tenant, place->level, source);
@@ -338,8 +307,8 @@ static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
     tenant->lane_count++;
     lane->tenant = tenant;
     lane->source = place->source;
-    ring_init(&lane->at);
-    ring_init(&lane->items);
+    faasi_ring_init(&lane->at);
+    faasi_ring_init(&lane->items);
     return lane;
 }
 
@@ -361,7 +330,7 @@ static void lane_insert(struct faasi_lanes *lanes, struct faasi_lane *lane, uint
     struct faasi_turn *turn = &lane->tenant->turns[lane->keyed.level];
     struct faasi_level *level = &lanes->levels[lane->keyed.level];
 
-    ring_insert(&turn->lanes, &lane->at);
+    faasi_ring_insert(&turn->lanes, &lane->at);
     if (turn->at != 0)
         return;
     if (level->count == 0)
@@ -376,8 +345,8 @@ static void lane_remove(struct faasi_lanes *lanes, struct faasi_lane *lane)
 {
     struct faasi_turn *turn = &lane->tenant->turns[lane->keyed.level];
 
-    ring_remove(&lane->at);
-    if (!lane->aside && ring_empty(&turn->lanes))
+    faasi_ring_remove(&lane->at);
+    if (!lane->aside && faasi_ring_empty(&turn->lanes))
         heap_remove(&lanes->levels[lane->keyed.level], turn);
     lane->aside = false;
 }
@@ -386,7 +355,7 @@ static void lane_remove(struct faasi_lanes *lanes, struct faasi_lane *lane)
 static void lane_settle(struct faasi_lanes *lanes, struct faasi_lane *lane, uint64_t now)
 {
     struct faasi_source *source = lane->source;
-    bool serve = !ring_empty(&lane->items);
+    bool serve = !faasi_ring_empty(&lane->items);
 
     if (serve == lane->serve)
         return;
@@ -425,7 +394,7 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
                 lane_release(lanes, lane);
                 return FAAS_ENOMEM;
             }
-            ring_init(&group->items);
+            faasi_ring_init(&group->items);
         }
     }
     lane->tenant->weight = place->weight;
@@ -433,11 +402,11 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
     item->group = group;
     place->source->count++;
     if (group != NULL && group->head != NULL) {
-        ring_insert(&group->items, &item->at);
+        faasi_ring_insert(&group->items, &item->at);
     } else {
         if (group != NULL)
             group->head = item;
-        ring_insert(&lane->items, &item->at);
+        faasi_ring_insert(&lane->items, &item->at);
         lane_settle(lanes, lane, now);
     }
     return FAAS_OK;
@@ -448,13 +417,13 @@ static struct faasi_lane *level_lane(struct faasi_lanes *lanes, struct faasi_lev
 {
     while (level->count != 0) {
         struct faasi_turn *turn = level->heap[0];
-        struct faasi_lane *lane = FROM_RING(struct faasi_lane, at, turn->lanes.next);
+        struct faasi_lane *lane = FAASI_HOLDER(struct faasi_lane, at, turn->lanes.next);
 
         if (!lane->source->blocked)
             return lane;
         lane_remove(lanes, lane);
         lane->aside = true;
-        ring_insert(&lane->source->aside, &lane->at);
+        faasi_ring_insert(&lane->source->aside, &lane->at);
     }
     return NULL;
 }
@@ -496,8 +465,8 @@ struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
         return NULL;
     level = &lanes->levels[lane->keyed.level];
     turn = &lane->tenant->turns[lane->keyed.level];
-    item = FROM_RING(struct faasi_item, at, lane->items.next);
-    ring_remove(&item->at);
+    item = FAASI_HOLDER(struct faasi_item, at, lane->items.next);
+    faasi_ring_remove(&item->at);
     level->since = now;
     turn->time += SCALE / lane->tenant->weight;
     /* Just before the end of this one: a tenant that leaves with its last item and comes
@@ -505,8 +474,8 @@ struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
      * one of this tenant's. */
     level->time = turn->time - 1;
     /* The lane goes behind its tenant's others. */
-    ring_remove(&lane->at);
-    ring_insert(&turn->lanes, &lane->at);
+    faasi_ring_remove(&lane->at);
+    faasi_ring_insert(&turn->lanes, &lane->at);
     if (level->count > 1) {
         turn->order = level->order++;
         heap_down(level, turn->at, turn);
@@ -517,7 +486,7 @@ struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
 
 void faasi_lanes_pick(struct faasi_lanes *lanes, struct faasi_item *item, uint64_t now)
 {
-    ring_remove(&item->at);
+    faasi_ring_remove(&item->at);
     lane_settle(lanes, item->lane, now);
 }
 
@@ -526,7 +495,7 @@ void faasi_lanes_again(struct faasi_lanes *lanes, struct faasi_item *item, bool 
 {
     struct faasi_lane *lane = item->lane;
 
-    ring_insert(first ? lane->items.next : &lane->items, &item->at);
+    faasi_ring_insert(first ? lane->items.next : &lane->items, &item->at);
     lane_settle(lanes, lane, now);
 }
 
@@ -534,15 +503,15 @@ void faasi_lanes_again(struct faasi_lanes *lanes, struct faasi_item *item, bool 
 static void group_advance(struct faasi_lanes *lanes, struct faasi_group *group,
                           uint64_t now)
 {
-    struct faasi_item *next = FROM_RING(struct faasi_item, at, group->items.next);
+    struct faasi_item *next = FAASI_HOLDER(struct faasi_item, at, group->items.next);
 
-    if (ring_empty(&group->items)) {
+    if (faasi_ring_empty(&group->items)) {
         keys_drop(&lanes->groups, lanes->allocator, &group->keyed);
         return;
     }
     group->head = next;
-    ring_remove(&next->at);
-    ring_insert(&next->lane->items, &next->at);
+    faasi_ring_remove(&next->at);
+    faasi_ring_insert(&next->lane->items, &next->at);
     lane_settle(lanes, next->lane, now);
 }
 
@@ -554,7 +523,7 @@ void faasi_lanes_done(struct faasi_lanes *lanes, struct faasi_item *item, bool p
     bool head = group != NULL && group->head == item;
 
     if (!popped) {
-        ring_remove(&item->at);
+        faasi_ring_remove(&item->at);
         lane_settle(lanes, lane, now);
     }
     lane->source->count--;
@@ -578,9 +547,9 @@ void faasi_lanes_block(struct faasi_lanes *lanes, struct faasi_source *source,
     if (source->to_serve != 0)
         lanes->open += blocked ? UINT32_MAX : 1;
     while (!blocked && (at = source->aside.next) != &source->aside) {
-        struct faasi_lane *lane = FROM_RING(struct faasi_lane, at, at);
+        struct faasi_lane *lane = FAASI_HOLDER(struct faasi_lane, at, at);
 
-        ring_remove(&lane->at);
+        faasi_ring_remove(&lane->at);
         lane->aside = false;
         lane_insert(lanes, lane, now);
     }

@@ -25,23 +25,18 @@
  * Source: S. J. Golestani, A Self-Clocked Fair Queueing Scheme for Broadband
  * Applications, INFOCOM 1994.
  *
- * Layer: 1 structures. Includes base.h.
+ * Layer: 1 structures. Includes ring.h.
  * Locks: none; the caller's. */
 #ifndef FAASI_LANES_H
 #define FAASI_LANES_H
 
-#include "base.h"
+#include "ring.h"
 
 enum { FAASI_LEVELS = 3 };
 
 struct faasi_lane;
 struct faasi_group;
 struct faasi_keyed;
-
-/* Links of a doubly linked list, which is a ring through its head. */
-struct faasi_ring {
-    struct faasi_ring *next, *prev;
-};
 
 /* What waits; embedded in what it is. */
 struct faasi_item {

@@ -11,6 +11,7 @@
 #include "policy.h"
 
 #include "mem.h"
+#include "random.h"
 
 enum {
     AGES = 48,
@@ -89,16 +90,6 @@ static faas_status lhd_reserve(struct faasi_policy *policy, uint32_t functions,
         status = faasi_policy_grow(policy, &lhd->all, &lhd->all_room, instances,
                                    sizeof *lhd->all);
     return status;
-}
-
-/* splitmix64. */
-static uint64_t lhd_random(struct lhd *lhd)
-{
-    uint64_t z = (lhd->random += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
 }
 
 static unsigned age_of(const struct lhd *lhd, double seconds)
@@ -232,8 +223,9 @@ static uint32_t lhd_victim(struct faasi_policy *policy, uint64_t now)
     double least = 0;
 
     for (uint32_t i = 0; i < tries; i++) {
-        uint32_t place =
-            lhd->count <= SAMPLE ? i : (uint32_t)(lhd_random(lhd) % lhd->count);
+        uint32_t place = lhd->count <= SAMPLE
+                             ? i
+                             : (uint32_t)(faasi_random_next(&lhd->random) % lhd->count);
         uint32_t one = lhd->all[place];
         const struct faasi_policy_instance *instance = &policy->instances[one];
         double density = cell_of(lhd, one, now - instance->since)->density *

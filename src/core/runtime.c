@@ -7,6 +7,7 @@
 #include "host.h"
 #include "machine.h"
 #include "mem.h"
+#include "random.h"
 #include "report.h"
 
 #include <sys/random.h>
@@ -20,15 +21,6 @@ static _Atomic uint64_t runtimes_opened;
 static uint64_t quarter_of_memory(void)
 {
     return faasi_machine_memory("") / 4;
-}
-
-/* Spreads a seed over 64 bits. Source: SplitMix64's finisher, Steele et al. 2014. */
-static uint64_t seed_mix(uint64_t seed)
-{
-    seed += 0x9e3779b97f4a7c15u;
-    seed = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
-    seed = (seed ^ seed >> 27) * 0x94d049bb133111ebu;
-    return seed ^ seed >> 31;
 }
 
 static faas_status seed_resolve(uint64_t *seed)
@@ -130,60 +122,36 @@ static void housekeeper_stop(faas_runtime *rt)
 
 /* ---- opening and closing ---- */
 
-faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *options)
+/* Opens everything in a runtime, in its order; undoes it on failure. */
+static faas_status parts_open(faas_runtime *rt, const faas_runtime_options *known)
 {
-    faas_runtime_options known = FAAS_RUNTIME_OPTIONS_INIT;
-    faas_runtime *rt;
-    faas_status status;
+    faas_status status = faasi_gate_init(&rt->gate, rt, known->clock, known);
 
-    *out = NULL;
-    status = options_resolve(&known, options);
     if (status != FAAS_OK)
         return status;
-    faasi_grace_start();
-    rt = faasi_alloc_lines(known.allocator, sizeof *rt);
-    if (rt == NULL)
-        return faasi_fail(FAAS_ENOMEM, "runtime: no %zu bytes", sizeof *rt);
-    rt->id = atomic_fetch_add_explicit(&runtimes_opened, 1, memory_order_relaxed) + 1;
-    rt->gate.id_high = seed_mix(known.seed);
-    rt->depth_max = known.depth_max;
-    rt->report = known.report;
-    rt->report_user = known.report_user;
-    rt->log = known.log;
-    rt->log_user = known.log_user;
-    rt->reports = known.report != NULL || known.log != NULL;
-    rt->clock = known.clock;
-    rt->allocator = known.allocator;
-
-    status = faasi_gate_init(&rt->gate, rt, known.clock, &known);
-    if (status != FAAS_OK)
-        goto free_runtime;
     status = faasi_registry_init(&rt->registry, rt->id, rt->allocator);
     if (status != FAAS_OK)
         goto fini_gate;
     status = faasi_routes_init(&rt->routes, rt->allocator);
     if (status != FAAS_OK)
         goto fini_registry;
-    status = faasi_letters_init(&rt->letters, &known);
+    status = faasi_letters_init(&rt->letters, known);
     if (status != FAAS_OK)
         goto fini_routes;
-    status = faasi_dedupe_init(&rt->dedupe, &known);
+    status = faasi_dedupe_init(&rt->dedupe, known);
     if (status != FAAS_OK)
         goto fini_letters;
-    status = faasi_async_init(&rt->async, rt, &known);
+    status = faasi_async_init(&rt->async, rt, known);
     if (status != FAAS_OK)
         goto fini_dedupe;
     faasi_report_begin(rt);
     /* Last, because they use everything above as soon as they run. */
     status = faasi_crews_start(&rt->async);
-    if (status == FAAS_OK && known.housekeeping == FAAS_HOUSEKEEPING_THREAD)
+    if (status == FAAS_OK && known->housekeeping == FAAS_HOUSEKEEPING_THREAD)
         status = housekeeper_start(rt);
-    if (status != FAAS_OK)
-        goto fini_async;
-    *out = rt;
-    return FAAS_OK;
+    if (status == FAAS_OK)
+        return FAAS_OK;
 
-fini_async:
     faasi_crews_stop(&rt->async);
     faasi_async_fini(&rt->async);
 fini_dedupe:
@@ -197,8 +165,40 @@ fini_registry:
 fini_gate:
     faasi_warm_disown(&rt->gate.warm);
     faasi_gate_fini(&rt->gate, rt->clock);
-free_runtime:
-    faasi_free_lines(known.allocator, rt, sizeof *rt);
+    return status;
+}
+
+faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *options)
+{
+    faas_runtime_options known = FAAS_RUNTIME_OPTIONS_INIT;
+    faas_runtime *rt;
+    faas_status status;
+    uint64_t seed;
+
+    *out = NULL;
+    status = options_resolve(&known, options);
+    if (status != FAAS_OK)
+        return status;
+    faasi_grace_start();
+    rt = faasi_alloc_lines(known.allocator, sizeof *rt);
+    if (rt == NULL)
+        return faasi_fail(FAAS_ENOMEM, "runtime: no %zu bytes", sizeof *rt);
+    rt->id = atomic_fetch_add_explicit(&runtimes_opened, 1, memory_order_relaxed) + 1;
+    seed = known.seed;
+    rt->gate.id_high = faasi_random_next(&seed);
+    rt->depth_max = known.depth_max;
+    rt->report = known.report;
+    rt->report_user = known.report_user;
+    rt->log = known.log;
+    rt->log_user = known.log_user;
+    rt->reports = known.report != NULL || known.log != NULL;
+    rt->clock = known.clock;
+    rt->allocator = known.allocator;
+    status = parts_open(rt, &known);
+    if (status == FAAS_OK)
+        *out = rt;
+    else
+        faasi_free_lines(known.allocator, rt, sizeof *rt);
     return status;
 }
 

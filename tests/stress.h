@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* stress.h - what stress tests share: a program whose exit status tells, so what does not
+ * hold ends it, on whichever thread. */
+#ifndef STRESS_H
+#define STRESS_H
+
+#include "support.h"
+
+/* Ends the program where `x` does not hold; the rest says what is known about it, as of
+ * printf(). */
+#define REQUIRE(x, ...)                                                                  \
+    do {                                                                                 \
+        if (!(x)) {                                                                      \
+            (void)fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #x);                \
+            (void)fprintf(stderr, __VA_ARGS__);                                          \
+            (void)fprintf(stderr, "\n");                                                 \
+            abort();                                                                     \
+        }                                                                                \
+    } while (0)
+
+/* The same with nothing to say. */
+#define REQUIRE_THAT(x) REQUIRE(x, "it does not hold")
+
+#endif /* STRESS_H */
