@@ -1,112 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_async.c - asynchronous invocations: queued, ordered, retried, ended, driven by the
- * test on its virtual clock or by workers. */
-#define _GNU_SOURCE // pthread_tryjoin_np()
-#include "runtime_support.h"
-
-#include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-/* ---- what handlers and ends write down ---- */
-
-enum { NOTES_MAX = 4096 };
-
-/* In the order in which things happened: one thread drives everything, or the lock. */
-static struct notes {
-    pthread_mutex_t lock;
-    char text[NOTES_MAX];
-    size_t size;
-} notes = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void note(const char *format, ...) FAAS_PRINTF(1, 2);
-
-static void note(const char *format, ...)
-{
-    va_list args;
-
-    (void)pthread_mutex_lock(&notes.lock);
-    va_start(args, format);
-    notes.size +=
-        (size_t)vsnprintf(notes.text + notes.size, NOTES_MAX - notes.size, format, args);
-    va_end(args);
-    (void)pthread_mutex_unlock(&notes.lock);
-    ck_assert_uint_lt(notes.size, NOTES_MAX);
-}
-
-static void ck_assert_notes(const char *expected)
-{
-    ck_assert_str_eq(notes.text, expected);
-    notes.text[0] = '\0';
-    notes.size = 0;
-}
-
-/* Writes its input down. */
-static int notes_input(faas_context *ctx, faas_bytes input)
-{
-    (void)ctx;
-    note("%.*s ", (int)input.size, (const char *)input.data);
-    return 0;
-}
-
-/* Fails, and says which attempt it was and when. */
-static int fails(faas_context *ctx, faas_bytes input)
-{
-    note("%.*s%u@%llu ", (int)input.size, input.size == 0 ? "" : (const char *)input.data,
-         faas_attempt(ctx), (unsigned long long)((now_ns() - START_NS) / MS));
-    return faas_fail(ctx, 7, "no. %u", faas_attempt(ctx));
-}
-
-static void notes_end(const faas_record *record, void *user)
-{
-    (void)user;
-    note("[%s %s %u]", faas_condition_name(record->condition),
-         faas_status_name(record->status), record->attempts);
-}
-
-static faas_invocation submit_with(faas_fn fn, const char *input,
-                                   const faas_submit_options *options)
-{
-    faas_invocation job;
-
-    ck_assert_ok(faas_invoke_async(w.rt, fn, faas_str(input), options, &job));
-    ck_assert_uint_ne(job.generation, 0);
-    return job;
-}
-
-static faas_invocation submit(faas_fn fn, const char *input)
-{
-    return submit_with(fn, input, NULL);
-}
-
-#define SUBMIT(fn, input, ...) submit_with(fn, input, FAAS_SUBMIT(__VA_ARGS__))
-
-static uint64_t run_for(uint64_t ns)
-{
-    uint64_t ran;
-
-    ck_assert_ok(faas_run_until(w.rt, now_ns() + ns, &ran));
-    return ran;
-}
-
-static faas_async_stats async_stats(void)
-{
-    static const faas_fn all;
-    faas_async_stats stats = {.size = sizeof stats};
-
-    ck_assert_ok(faas_async_stats_get(w.rt, all, &stats));
-    return stats;
-}
-
-static faas_status waited(faas_invocation job)
-{
-    return faas_invocation_wait(w.rt, job, 0, NULL);
-}
-
-static void release(faas_invocation job)
-{
-    faas_invocation_release(w.rt, job);
-}
+/* test_async.c - asynchronous invocations: queued, ordered, retried, cancelled, ended. */
+#include "async_support.h"
 
 /* ---- submitting ---- */
 
@@ -229,106 +123,6 @@ START_TEST(a_handler_knows_tenant_trace_id_event_and_attempt)
     }
     release(job);
     CLOSE();
-}
-END_TEST
-
-static void *waits_long(void *user)
-{
-    faas_invocation job = *(faas_invocation *)user;
-
-    return faas_invocation_wait(w.rt, job, 1000 * SEC, NULL) == FAAS_EPENDING ? user
-                                                                              : NULL;
-}
-
-START_TEST(a_waiter_gives_up_when_its_time_has_come_on_the_runtimes_clock)
-{
-    struct latch latch;
-    faas_invocation job;
-    pthread_t thread;
-    void *gave_up;
-    faas_fn fn;
-
-    OPEN(.worker_max = 1);
-    latch_init(&latch);
-    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = holds, .user = &latch,
-                                   .timeout_ns = FAAS_FOREVER));
-    job = submit(fn, "");
-    latch_await(&latch, 1);
-    ck_assert_int_eq(pthread_create(&thread, NULL, waits_long, &job), 0);
-    while (pthread_tryjoin_np(thread, &gave_up) != 0)
-        pass_ns(1000 * SEC);
-    ck_assert_ptr_eq(gave_up, &job);
-    latch_release(&latch, 1);
-    ck_assert_ok(faas_invocation_wait(w.rt, job, FAAS_FOREVER, NULL));
-    release(job);
-    CLOSE();
-}
-END_TEST
-
-START_TEST(where_the_host_runs_everything_a_waiter_does_what_comes_due)
-{
-    for (int i = 0; i < 2; i++) {
-        faas_invocation job;
-        faas_runtime *rt;
-        faas_fn fn;
-
-        ck_assert_ok(faas_runtime_open(
-            &rt,
-            &(faas_runtime_options){.size = sizeof(faas_runtime_options),
-                                    .worker_max = FAAS_OFF,
-                                    .housekeeping = i == 0 ? FAAS_HOUSEKEEPING_THREAD
-                                                           : FAAS_HOUSEKEEPING_HOST}));
-        ck_assert_ok(faas_function_register(
-            rt, FAAS_FUNCTION(.name = "f", .handler = answers), &fn));
-        ck_assert_ok(faas_invoke_async(rt, fn, faas_str(""),
-                                       FAAS_SUBMIT(.delay_ns = 2 * MS), &job));
-        ck_assert_ok(faas_invocation_wait(rt, job, FAAS_FOREVER, NULL));
-        faas_invocation_release(rt, job);
-        ck_assert_ok(faas_runtime_close(rt));
-    }
-}
-END_TEST
-
-struct waiting {
-    pthread_t thread;
-    faas_invocation job;
-    faas_status status;
-};
-
-static void *waits(void *user)
-{
-    struct waiting *waiting = user;
-
-    waiting->status = faas_invocation_wait(w.rt, waiting->job, FAAS_FOREVER, NULL);
-    return NULL;
-}
-
-START_TEST(where_the_host_runs_everything_a_waiter_hears_of_the_seat_it_needs)
-{
-    struct caller caller = {.limit_ns = FAAS_FOREVER};
-    struct waiting waiting;
-    struct latch latch;
-    faas_fn fn;
-
-    ck_assert_ok(faas_runtime_open(
-        &w.rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
-                                       .worker_max = FAAS_OFF}));
-    latch_init(&latch);
-    fn = function_of(FAAS_FUNCTION(.name = "one", .handler = holds, .user = &latch,
-                                   .concurrency = 1, .timeout_ns = FAAS_FOREVER));
-    caller_start(&caller, fn);
-    latch_await(&latch, 1);
-    waiting.job = submit(fn, "");
-    ck_assert_int_eq(pthread_create(&waiting.thread, NULL, waits, &waiting), 0);
-    /* Until it sleeps; it has met the seat taken by then. */
-    while (atomic_load(&w.rt->async.want_room) == 0)
-        (void)sched_yield();
-    latch_release(&latch, 2);
-    ck_assert_ok(caller_join(&caller));
-    ck_assert_int_eq(pthread_join(waiting.thread, NULL), 0);
-    ck_assert_ok(waiting.status);
-    release(waiting.job);
-    ck_assert_ok(faas_runtime_close(w.rt));
 }
 END_TEST
 
@@ -884,116 +678,6 @@ START_TEST(what_runs_is_told_and_is_not_retried)
 }
 END_TEST
 
-/* ---- from inside ---- */
-
-struct inner {
-    faas_fn fn;
-    faas_invocation self;
-    faas_status waited, ran, once;
-};
-
-static int waits_for_itself(faas_context *ctx, faas_bytes input)
-{
-    struct inner *inner = faas_user(ctx);
-    faas_invocation other;
-    faas_runtime *rt = faas_context_runtime(ctx);
-
-    if (input.size != 0)
-        return 0;
-    inner->waited = faas_invocation_wait(rt, inner->self, FAAS_FOREVER, NULL);
-    if (faas_invoke_async(rt, inner->fn, faas_str("x"),
-                          FAAS_SUBMIT(.group = faas_str("g")), &other) != FAAS_OK)
-        abort();
-    inner->ran = faas_invocation_wait(rt, other, FAAS_FOREVER, NULL);
-    faas_invocation_release(rt, other);
-    inner->once = faas_run_until(rt, UINT64_MAX, NULL);
-    return (int)faas_run_once(rt, SEC, NULL);
-}
-
-START_TEST(a_handler_cannot_wait_for_itself_or_its_group)
-{
-    struct inner inner;
-
-    OPEN_DEFAULT();
-    inner.fn = function_of(
-        FAAS_FUNCTION(.name = "f", .handler = waits_for_itself, .user = &inner));
-    inner.self = SUBMIT(inner.fn, "", .group = faas_str("g"));
-    ck_assert_uint_eq(run_for(0), 2);
-    ck_assert_status(inner.waited, FAAS_EPERM);
-    ck_assert_status(inner.ran, FAAS_EPERM);
-    ck_assert_status(inner.once, FAAS_EPERM);
-    ck_assert_ok(waited(inner.self));
-    release(inner.self);
-    CLOSE();
-}
-END_TEST
-
-static int waits_for_another(faas_context *ctx, faas_bytes input)
-{
-    faas_runtime *rt = faas_context_runtime(ctx);
-    faas_invocation other;
-    faas_status status;
-
-    (void)input;
-    if (faas_invoke_async(rt, *(faas_fn *)faas_user(ctx), faas_str(""), NULL, &other) !=
-        FAAS_OK)
-        abort();
-    status = faas_invocation_wait(rt, other, FAAS_FOREVER, NULL);
-    faas_invocation_release(rt, other);
-    return status;
-}
-
-START_TEST(one_worker_whose_handlers_wait_for_others_makes_progress)
-{
-    faas_invocation jobs[64];
-    faas_fn inner, outer;
-
-    OPEN(.worker_max = 1);
-    inner = function_of(FAAS_FUNCTION(.name = "inner", .handler = answers));
-    outer = function_of(
-        FAAS_FUNCTION(.name = "outer", .handler = waits_for_another, .user = &inner));
-    for (int i = 0; i < 64; i++)
-        jobs[i] = submit(outer, "");
-    for (int i = 0; i < 64; i++) {
-        ck_assert_ok(faas_invocation_wait(w.rt, jobs[i], FAAS_FOREVER, NULL));
-        release(jobs[i]);
-    }
-    CLOSE();
-}
-END_TEST
-
-static faas_invocation self;
-
-static void calls_back(const faas_record *record, void *user)
-{
-    faas_fn fn = *(faas_fn *)user;
-    faas_invocation_info info = {.size = sizeof info};
-    uint64_t count;
-
-    if (faas_invocation_wait(w.rt, self, FAAS_FOREVER, NULL) != record->status ||
-        faas_invocation_cancel(w.rt, self) != FAAS_EINUSE ||
-        faas_invocation_describe(w.rt, self, &info) != FAAS_OK ||
-        faas_letters_list(w.rt, NULL, NULL, NULL, &count) != FAAS_OK ||
-        faas_invoke_async(w.rt, fn, faas_str("again"), NULL, NULL) != FAAS_OK)
-        abort();
-    (void)async_stats();
-    faas_invocation_release(w.rt, self);
-    note("called ");
-}
-
-START_TEST(who_is_told_of_an_end_may_call_everything)
-{
-    faas_fn fn;
-
-    OPEN_DEFAULT();
-    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = notes_input));
-    self = SUBMIT(fn, "x", .ended = calls_back, .ended_user = &fn);
-    ck_assert_uint_eq(run_for(0), 2);
-    ck_assert_notes("x called again ");
-    CLOSE();
-}
-END_TEST
-
 /* ---- ends ---- */
 
 static int notes_record(faas_context *ctx, faas_bytes input)
@@ -1152,13 +836,6 @@ END_TEST
 
 /* ---- dead letters ---- */
 
-static int notes_letter(const faas_record *record, void *user)
-{
-    note("(%s %s %.*s) ", record->function, faas_condition_name(record->condition),
-         (int)record->request.size, (const char *)record->request.data);
-    return user != NULL;
-}
-
 START_TEST(what_is_given_up_is_kept_shown_and_sent_again)
 {
     static const faas_fn own;
@@ -1205,12 +882,6 @@ START_TEST(what_is_given_up_is_kept_shown_and_sent_again)
 }
 END_TEST
 
-static void shows_letter(const struct faas_record *record, void *user)
-{
-    (void)notes_letter(record, NULL);
-    (void)user;
-}
-
 START_TEST(a_full_store_pushes_the_oldest_out_and_shows_it)
 {
     uint64_t letters;
@@ -1230,109 +901,55 @@ START_TEST(a_full_store_pushes_the_oldest_out_and_shows_it)
 }
 END_TEST
 
-/* ---- closing ---- */
+/* ---- numbers ---- */
 
-START_TEST(closing_hands_over_what_has_not_run)
+START_TEST(a_functions_numbers_are_its_own_and_the_runtimes_outlive_it)
 {
-    faas_invocation job;
-    faas_fn fn;
-
-    OPEN(.dead_letter = shows_letter);
-    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = notes_input));
-    job = submit(fn, "a"); // never released
-    release(SUBMIT(fn, "b", .delay_ns = SEC));
-    (void)job;
-    CLOSE();
-    ck_assert_notes("(f Dropped a) (f Dropped b) ");
-}
-END_TEST
-
-START_TEST(closing_may_let_what_is_queued_run_first)
-{
-    faas_fn fn;
-
-    OPEN(.dead_letter = shows_letter);
-    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = notes_input));
-    release(submit(fn, "a"));
-    release(SUBMIT(fn, "b", .delay_ns = SEC));
-    ck_assert_status(
-        faas_runtime_close_with(w.rt, &(faas_close_options){.size = 3, .drain_ns = SEC}),
-        FAAS_EINVAL);
-    ck_assert_ok(faas_runtime_close_with(w.rt, FAAS_CLOSE(.drain_ns = SEC)));
-    faas_clock_close(w.clock);
-    ck_assert_uint_eq(atomic_load(&w.faulty.live_blocks), 0);
-    ck_assert_notes("a (f Dropped b) ");
-}
-END_TEST
-
-START_TEST(workers_drain_what_is_queued_before_a_close)
-{
-    atomic_uint count = 0;
-    faas_runtime *rt;
-    faas_fn fn;
-
-    ck_assert_ok(faas_runtime_open(
-        &rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
-                                     .worker_min = 1,
-                                     .worker_max = 2}));
-    ck_assert_ok(faas_function_register(
-        rt, FAAS_FUNCTION(.name = "f", .handler = counts, .user = &count), &fn));
-    for (int i = 0; i < 1000; i++)
-        ck_assert_ok(faas_invoke_async(rt, fn, faas_str("x"), NULL, NULL));
-    ck_assert_ok(faas_runtime_close_with(rt, FAAS_CLOSE(.drain_ns = FAAS_FOREVER)));
-    ck_assert_uint_eq(atomic_load(&count), 1000);
-}
-END_TEST
-
-/* ---- the host's loop ---- */
-
-static bool readable(int fd)
-{
-    struct pollfd at = {.fd = fd, .events = POLLIN};
-
-    return poll(&at, 1, 0) == 1;
-}
-
-START_TEST(the_descriptor_is_readable_while_there_is_something_to_do)
-{
-    uint64_t next;
-    faas_fn fn;
-    int fd, again;
+    faas_async_stats stats = {.size = sizeof stats};
+    faas_fn a, b;
 
     OPEN_DEFAULT();
-    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers));
-    release(submit(fn, "")); // before there is a descriptor
-    ck_assert_ok(faas_poll_fd(w.rt, &fd));
-    ck_assert(readable(fd));
-    ck_assert_uint_eq(faas_run_once(w.rt, SEC, &next), 1);
-    ck_assert(!readable(fd));
-    release(submit(fn, ""));
-    release(submit(fn, ""));
-    ck_assert(readable(fd));
-    ck_assert_uint_eq(faas_run_once(w.rt, 0, &next), 1); // one at most
-    ck_assert_uint_le(next, now_ns());
-    ck_assert(readable(fd));
-    ck_assert_uint_eq(faas_run_once(w.rt, SEC, &next), 1);
-    ck_assert(!readable(fd));
-    release(SUBMIT(fn, "", .delay_ns = SEC));
-    ck_assert_uint_eq(faas_run_once(w.rt, SEC, &next), 0);
-    ck_assert_uint_gt(next, START_NS); // it may ask to be looked at sooner
-    ck_assert_uint_le(next, START_NS + SEC);
-    ck_assert_ok(faas_poll_fd(w.rt, &again));
-    ck_assert_int_eq(fd, again);
+    a = function_of(FAAS_FUNCTION(.name = "a", .handler = answers));
+    b = function_of(FAAS_FUNCTION(.name = "b", .handler = answers));
+    release(submit(a, "12"));
+    release(submit(b, ""));
+    pass_ns(3 * SEC);
+    ck_assert_ok(faas_async_stats_get(w.rt, a, &stats));
+    ck_assert_uint_eq(stats.submitted, 1);
+    ck_assert_uint_eq(stats.queued, 1);
+    ck_assert_uint_eq(stats.queued_bytes, 2);
+    ck_assert_uint_eq(stats.oldest_ns, 3 * SEC);
+    ck_assert_uint_eq(run_for(0), 2);
+    ck_assert_ok(faas_async_stats_get(w.rt, a, &stats));
+    ck_assert_uint_eq(stats.succeeded, 1);
+    ck_assert_uint_eq(stats.oldest_ns, 0);
+    ck_assert_ok(faas_function_unregister(w.rt, a));
+    ck_assert_status(faas_async_stats_get(w.rt, a, &stats), FAAS_ENOENT);
+    ck_assert_uint_eq(async_stats().succeeded, 2);
+    stats.size = 3;
+    ck_assert_status(faas_async_stats_get(w.rt, b, &stats), FAAS_EINVAL);
     CLOSE();
 }
 END_TEST
 
-START_TEST(driving_a_clock_that_is_not_virtual_is_refused)
+START_TEST(a_record_that_cannot_reach_its_destination_is_kept_as_a_dead_letter)
 {
-    faas_runtime *rt;
+    uint64_t letters;
+    faas_fn fn, to;
 
-    ck_assert_ok(faas_runtime_open(&rt, NULL));
-    ck_assert_status(faas_run_until(rt, FAAS_FOREVER, NULL), FAAS_EPERM);
-    ck_assert_ok(faas_runtime_close(rt));
     OPEN_DEFAULT();
-    ck_assert_status(faas_run_until(w.rt, START_NS - 1, NULL), FAAS_EINVAL);
+    to = function_of(FAAS_FUNCTION(.name = "to", .handler = answers));
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers,
+                                   .async = FAAS_ASYNC(.dead_letters = FAAS_OFF,
+                                                       .on_success = {.fn = to})));
+    release(submit(fn, ""));
+    ck_assert_uint_eq(run_for(0), 2);
+    ck_assert_ok(faas_function_unregister(w.rt, to));
+    release(submit(fn, ""));
+    ck_assert_uint_eq(run_for(0), 1);
+    ck_assert_ok(faas_letters_list(w.rt, FAAS_LETTERS(.condition = FAAS_SUCCESS), NULL,
+                                   NULL, &letters));
+    ck_assert_uint_eq(letters, 1);
     CLOSE();
 }
 END_TEST
@@ -1512,49 +1129,44 @@ START_TEST(whichever_allocation_fails_nothing_leaks_and_nothing_hangs)
 }
 END_TEST
 
-SUITE_MAIN(
-    "async", a_submitted_invocation_runs_when_the_host_drives_and_gives_its_result,
-    a_handle_that_was_released_is_no_ones,
-    a_waiter_runs_its_invocation_itself_where_nobody_else_does,
-    many_are_submitted_at_once_and_run_in_their_order,
-    a_handler_knows_tenant_trace_id_event_and_attempt,
-    at_a_cap_of_one_four_workers_run_each_of_a_hundred_thousand_once,
-    what_meets_a_taken_seat_waits_for_it_and_uses_no_attempt,
-    what_met_a_taken_seat_runs_before_what_came_behind_it,
-    a_function_that_is_off_keeps_what_is_queued_until_it_is_on,
-    a_full_queue_refuses_and_says_when_to_come_back, a_full_queue_may_drop_its_oldest,
-    a_full_queue_may_run_the_new_one_on_its_submitter,
-    where_the_host_runs_everything_who_waits_for_room_makes_it,
-    a_group_runs_in_order_and_a_failed_head_holds_it_up,
-    tenants_take_turns_by_their_weights,
-    the_higher_priority_goes_first_until_a_lower_one_has_waited_long,
-    lambdas_preset_retries_after_one_and_after_two_minutes,
-    the_time_between_attempts_grows_by_its_factor_up_to_its_cap,
-    one_seed_gives_one_order_of_everything,
-    only_the_outcomes_that_the_policy_names_are_retried,
-    age_ends_what_waits_for_its_next_attempt_and_what_waits_for_a_seat,
-    an_invocation_starts_after_its_delay_and_not_before,
-    a_time_limit_ends_what_is_still_queued,
-    a_late_attempt_is_retried_and_its_instance_is_closed,
-    a_waiter_is_told_at_the_deadline_while_the_late_handler_still_runs,
-    what_is_cancelled_before_it_runs_never_runs, what_runs_is_told_and_is_not_retried,
-    a_handler_cannot_wait_for_itself_or_its_group,
-    one_worker_whose_handlers_wait_for_others_makes_progress,
-    who_is_told_of_an_end_may_call_everything,
-    records_go_to_a_function_to_an_event_and_to_a_callback,
-    an_event_is_queued_for_those_that_asked_so, a_removed_functions_queue_ends_with_it,
-    a_replaced_function_runs_what_the_old_one_had_queued,
-    an_alias_queues_for_one_of_its_versions,
-    what_is_given_up_is_kept_shown_and_sent_again,
-    what_is_queued_for_a_function_that_batches_or_remembers_goes_its_way,
-    a_full_store_pushes_the_oldest_out_and_shows_it, closing_hands_over_what_has_not_run,
-    closing_may_let_what_is_queued_run_first, workers_drain_what_is_queued_before_a_close,
-    the_descriptor_is_readable_while_there_is_something_to_do,
-    driving_a_clock_that_is_not_virtual_is_refused,
-    options_and_policies_out_of_range_are_refused,
-    a_waiter_gives_up_when_its_time_has_come_on_the_runtimes_clock,
-    where_the_host_runs_everything_a_waiter_does_what_comes_due,
-    where_the_host_runs_everything_a_waiter_hears_of_the_seat_it_needs,
-    who_is_told_that_there_was_no_memory_to_queue_it_may_call_everything,
-    what_is_submitted_while_the_runtime_closes_is_refused,
-    whichever_allocation_fails_nothing_leaks_and_nothing_hangs)
+SUITE_MAIN("async", a_submitted_invocation_runs_when_the_host_drives_and_gives_its_result,
+           a_handle_that_was_released_is_no_ones,
+           a_waiter_runs_its_invocation_itself_where_nobody_else_does,
+           many_are_submitted_at_once_and_run_in_their_order,
+           a_handler_knows_tenant_trace_id_event_and_attempt,
+           at_a_cap_of_one_four_workers_run_each_of_a_hundred_thousand_once,
+           what_meets_a_taken_seat_waits_for_it_and_uses_no_attempt,
+           what_met_a_taken_seat_runs_before_what_came_behind_it,
+           a_function_that_is_off_keeps_what_is_queued_until_it_is_on,
+           a_full_queue_refuses_and_says_when_to_come_back,
+           a_full_queue_may_drop_its_oldest,
+           a_full_queue_may_run_the_new_one_on_its_submitter,
+           where_the_host_runs_everything_who_waits_for_room_makes_it,
+           a_group_runs_in_order_and_a_failed_head_holds_it_up,
+           tenants_take_turns_by_their_weights,
+           the_higher_priority_goes_first_until_a_lower_one_has_waited_long,
+           lambdas_preset_retries_after_one_and_after_two_minutes,
+           the_time_between_attempts_grows_by_its_factor_up_to_its_cap,
+           one_seed_gives_one_order_of_everything,
+           only_the_outcomes_that_the_policy_names_are_retried,
+           age_ends_what_waits_for_its_next_attempt_and_what_waits_for_a_seat,
+           an_invocation_starts_after_its_delay_and_not_before,
+           a_time_limit_ends_what_is_still_queued,
+           a_late_attempt_is_retried_and_its_instance_is_closed,
+           a_waiter_is_told_at_the_deadline_while_the_late_handler_still_runs,
+           what_is_cancelled_before_it_runs_never_runs,
+           what_runs_is_told_and_is_not_retried,
+           records_go_to_a_function_to_an_event_and_to_a_callback,
+           an_event_is_queued_for_those_that_asked_so,
+           a_removed_functions_queue_ends_with_it,
+           a_replaced_function_runs_what_the_old_one_had_queued,
+           an_alias_queues_for_one_of_its_versions,
+           what_is_given_up_is_kept_shown_and_sent_again,
+           what_is_queued_for_a_function_that_batches_or_remembers_goes_its_way,
+           a_full_store_pushes_the_oldest_out_and_shows_it,
+           a_functions_numbers_are_its_own_and_the_runtimes_outlive_it,
+           a_record_that_cannot_reach_its_destination_is_kept_as_a_dead_letter,
+           options_and_policies_out_of_range_are_refused,
+           who_is_told_that_there_was_no_memory_to_queue_it_may_call_everything,
+           what_is_submitted_while_the_runtime_closes_is_refused,
+           whichever_allocation_fails_nothing_leaks_and_nothing_hangs)

@@ -119,14 +119,8 @@ static void wish_close(faas_runtime *rt, struct faasi_desk *desk, struct faasi_w
     }
     if (ran && result != NULL) {
         faas_meter meter = meter_of(rt, wish, start);
-        struct faas_result *out = faasi_heap_lend(wish->place->heap);
 
-        out->output =
-            wish->status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
-        out->message = ctx->message == NULL ? "" : ctx->message;
-        out->code = wish->code;
-        out->meter = meter;
-        *result = out;
+        *result = faasi_context_result(ctx, wish->status, wish->code, &meter);
     } else {
         faasi_heap_wipe(wish->place->heap);
     }
@@ -324,19 +318,6 @@ static void batch_count(const struct leader *l, const struct faasi_wish *list,
     atomic_fetch_add_explicit(&tally->batch_sizes[class], 1, memory_order_relaxed);
 }
 
-/* Whether the instance served enough, or is old. */
-static bool instance_due(const struct leader *l, uint32_t count, uint64_t now)
-{
-    struct faasi_function *f = l->desk->function;
-    struct faasi_instance *instance = l->cell->instance;
-    uint64_t calls =
-        atomic_fetch_add_explicit(&instance->calls, count, memory_order_relaxed) + count;
-    uint64_t age = faasi_ns_to_ticks(l->rt->gate.clock, faasi_read(&f->age_ns));
-
-    return calls >= faasi_read(&f->invocation_max) ||
-           now >= faasi_ticks_after(faasi_read(&instance->born), age);
-}
-
 /* Makes items of wishes, and the batch's own context. */
 static void batch_prepare(struct leader *l, struct faasi_wish *list)
 {
@@ -395,7 +376,7 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
     batch_count(l, list, count, ticks, faasi_ticks_to_ns(clock, ticks));
     faasi_write(&l->cell->seat.left_ticks, ended);
     if (atomic_load_explicit(&l->desk->function->bounded, memory_order_relaxed))
-        l->end = instance_due(l, count, ended);
+        l->end = faasi_instance_served(clock, l->cell, count, ended);
     if (l->own == NULL)
         l->led += ticks;
     l->ran = count;

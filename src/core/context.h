@@ -14,4 +14,20 @@ extern _Thread_local struct faas_context *faasi_context_current;
 /* The id of the invocation that a context is of; not in init. */
 faas_id faasi_context_id(const struct faas_context *ctx);
 
+/* Lends the context's heap with what came out of its invocation. On the path of every call
+ * that wants a result. */
+static inline faas_result *faasi_context_result(struct faas_context *ctx,
+                                                faas_status status, int code,
+                                                const faas_meter *meter)
+{
+    struct faas_result *out = faasi_heap_lend(ctx->heap);
+
+    /* What was late is dropped. */
+    out->output = status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
+    out->message = ctx->message == NULL ? "" : ctx->message;
+    out->code = code;
+    out->meter = *meter;
+    return out;
+}
+
 #endif /* FAASI_CONTEXT_H */

@@ -130,6 +130,19 @@ static bool instance_end_idle(struct faasi_gate *gate, struct faasi_instance *in
     return all;
 }
 
+bool faasi_instance_served(const faas_clock *clock, struct faasi_cell *cell,
+                           uint32_t calls, uint64_t now)
+{
+    struct faasi_function *f = cell->function;
+    struct faasi_instance *instance = cell->instance;
+    uint64_t served =
+        atomic_fetch_add_explicit(&instance->calls, calls, memory_order_relaxed) + calls;
+    uint64_t age = faasi_ns_to_ticks(clock, faasi_read(&f->age_ns));
+
+    return served >= faasi_read(&f->invocation_max) ||
+           now >= faasi_ticks_after(faasi_read(&instance->born), age);
+}
+
 bool faasi_instance_is_kept(const struct faasi_instance *instance)
 {
     const struct faasi_function *f = instance->function;

@@ -46,6 +46,11 @@ bool faasi_instance_join(struct faasi_cell *cell);
 bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell);
 void faasi_instance_refund(struct faasi_gate *gate, struct faasi_cell *cell);
 
+/* Counts calls that an instance served, where that or its age is bounded: whether it is to
+ * end. By the cell's sitter. */
+bool faasi_instance_served(const faas_clock *clock, struct faasi_cell *cell,
+                           uint32_t calls, uint64_t now);
+
 /* Takes a cell from its instance, which is doomed when it was the last one. The seat is
  * the caller's. Holds: lock. */
 void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell);

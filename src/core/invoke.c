@@ -316,19 +316,6 @@ static faas_meter meter_of(const struct faasi_cell *cell,
     return meter;
 }
 
-/* Whether the instance has served enough, or is old. */
-static bool instance_due(const faas_clock *clock, struct faasi_cell *cell, uint64_t now)
-{
-    struct faasi_function *f = cell->function;
-    struct faasi_instance *instance = cell->instance;
-    uint64_t calls =
-        atomic_fetch_add_explicit(&instance->calls, 1, memory_order_relaxed) + 1;
-    uint64_t age = faasi_ns_to_ticks(clock, faasi_read(&f->age_ns));
-
-    return calls >= faasi_read(&f->invocation_max) ||
-           now >= faasi_ticks_after(faasi_read(&instance->born), age);
-}
-
 /* Gives the seat back, and remembers it. Nothing of the cell is touched afterwards. */
 static void call_leave(faas_runtime *rt, struct faasi_cell *cell, bool end)
 {
@@ -420,19 +407,15 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
                           &meter, begun, status);
     }
     if (result != NULL && (status != FAAS_OK || !request->failures_only)) {
-        struct faas_result *out = faasi_heap_lend(cell->heap);
+        faas_meter meter = meter_of(cell, admission, run_ns);
 
-        out->output = status == FAAS_ETIMEDOUT ? faas_bytes_of(NULL, 0) : ctx->output;
-        out->message = ctx->message == NULL ? "" : ctx->message;
-        out->code = code;
-        out->meter = meter_of(cell, admission, run_ns);
-        *result = out;
+        *result = faasi_context_result(ctx, status, code, &meter);
     } else {
         faasi_heap_wipe(cell->heap);
     }
     faasi_write(&cell->seat.left_ticks, ended);
     if (FAASI_UNLIKELY(atomic_load_explicit(&f->bounded, memory_order_relaxed)))
-        end = instance_due(clock, cell, ended);
+        end = faasi_instance_served(clock, cell, 1, ended);
     if (FAASI_UNLIKELY(ended >= deadline) && request->queued)
         end = true; // its waiter was told long ago; who knows what it still has going on
     call_leave(rt, cell, end);
