@@ -3,6 +3,7 @@
 #define _GNU_SOURCE // sched_setaffinity(), RUSAGE_THREAD
 #include "bench.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -13,7 +14,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { FIGURES_MAX = 64, ROUNDS_MAX = 45, ROUNDS_QUICK = 15 };
+enum { FIGURES_MAX = 96, ROUNDS_MAX = 45, ROUNDS_QUICK = 15 };
 
 /* How long a sample takes: short, so that most of them are over before somebody else
  * wants the processor. */
@@ -22,7 +23,7 @@ enum { SAMPLE_NS = 4000000, SAMPLE_QUICK_NS = 2000000 };
 /* Times a sample is taken again because the thread had to make way meanwhile. */
 enum { AGAIN_MAX = 5 };
 
-enum kind { TIME, SAMPLE, PAIR, DIFFERENCE, RATIO, ONCE };
+enum kind { TIME, SAMPLE, PAIR, DIFFERENCE, RATIO, LEAST, ONCE };
 
 struct figure {
     enum kind kind;
@@ -32,6 +33,8 @@ struct figure {
     bench_sampler *sampler;
     void *user[2];
     bench_figure a, b;
+    const bench_figure *of;
+    unsigned of_count;
     double steps;
     uint64_t count; /* in one sample */
     double values[ROUNDS_MAX];
@@ -79,15 +82,16 @@ void bench_check(faas_status status, const char *what)
     exit(1);
 }
 
-/* Pins the calling thread to the `nth` processor from the last that we may use: the first
- * one of a machine often serves its interrupts. Returns which, or -1. */
-static int pin(unsigned nth)
+int bench_pin(int nth)
 {
-    cpu_set_t all, one;
+    static cpu_set_t all; // of the program, before it was pinned
+    cpu_set_t one;
     size_t cpu = CPU_SETSIZE;
 
-    if (sched_getaffinity(0, sizeof all, &all) != 0)
+    if (CPU_COUNT(&all) == 0 && sched_getaffinity(0, sizeof all, &all) != 0)
         return -1;
+    if (nth < 0)
+        return sched_setaffinity(0, sizeof all, &all) == 0 ? 0 : -1;
     while (cpu-- > 0)
         if (CPU_ISSET(cpu, &all) && nth-- == 0)
             break;
@@ -130,7 +134,7 @@ static void *partner_main(void *user)
 {
     int *cpu = user;
 
-    *cpu = pin(1);
+    *cpu = bench_pin(1);
     (void)sem_post(&partner.done);
     for (;;) {
         while (sem_wait(&partner.go) != 0)
@@ -179,7 +183,7 @@ void bench_open(int argc, char **argv, const char *name)
         exit(1);
     }
     (void)sem_wait(&partner.done);
-    cpu = pin(0);
+    cpu = bench_pin(0);
     if (cpu >= 0 && partner_cpu >= 0)
         (void)printf("# %s: pinned to processor %d, the other thread to %d", name, cpu,
                      partner_cpu);
@@ -265,6 +269,15 @@ bench_figure bench_ratio(const char *subject, bench_figure a, bench_figure b)
     return figure_id(figure);
 }
 
+bench_figure bench_least(const char *subject, const bench_figure *of, unsigned count)
+{
+    struct figure *figure = figure_add(LEAST, subject, bench.figures[of[0]].unit);
+
+    figure->of = of;
+    figure->of_count = count;
+    return figure_id(figure);
+}
+
 void bench_target(bench_figure figure, double at_most)
 {
     bench.figures[figure].target = at_most;
@@ -339,6 +352,12 @@ static void round_run(unsigned round)
         const double *b = bench.figures[figure->b].values;
         bool disturbed;
 
+        if (figure->kind == LEAST) {
+            figure->values[round] = bench.figures[figure->of[0]].values[round];
+            for (unsigned j = 1; j < figure->of_count; j++)
+                figure->values[round] = fmin(figure->values[round],
+                                             bench.figures[figure->of[j]].values[round]);
+        }
         if (figure->kind == DIFFERENCE)
             figure->values[round] = (a[round] - b[round]) / figure->steps;
         else if (figure->kind == RATIO)

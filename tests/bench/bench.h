@@ -57,11 +57,19 @@ bench_figure bench_ratio(const char *subject, bench_figure a, bench_figure b);
 /* Adds and prints what was found by a single try. */
 bench_figure bench_once(const char *subject, const char *unit, double value);
 
+/* Adds the least of some figures, round by round. `of` is borrowed. */
+bench_figure bench_least(const char *subject, const bench_figure *of, unsigned count);
+
 /* Says which value a figure should not exceed. */
 void bench_target(bench_figure figure, double at_most);
 
 /* Runs and prints all that was added since the last time. */
 void bench_run(void);
+
+/* Pins the calling thread to the `nth` processor from the last that the program may use
+ * (the first one of a machine often serves its interrupts), or to none if `nth` is
+ * negative. Threads that it starts inherit that. Returns which, or -1. */
+int bench_pin(int nth);
 
 /* Nanoseconds of the monotonic clock. */
 uint64_t bench_now(void);
