@@ -22,18 +22,41 @@ static void room_wake(struct faasi_async *async)
         faasi_wake_all(&async->room);
 }
 
+static void bytes_release(struct faasi_job *job)
+{
+    uint64_t bytes = bytes_of(job);
+
+    if (FAASI_LIKELY(bytes == 0))
+        return;
+    faasi_count_less(&job->queue->bytes, bytes);
+    faasi_count_less(&job->queue->async->bytes, bytes);
+}
+
 /* A job waits no more, or waits again. Holds: lock. */
 static void room_release(struct faasi_job *job)
 {
     struct faasi_async *async = job->queue->async;
-    uint64_t bytes = bytes_of(job);
 
+    bytes_release(job);
     faasi_count_less(&job->queue->jobs, 1);
     faasi_count_less(&async->slots, 1);
-    if (bytes != 0) {
-        faasi_count_less(&job->queue->bytes, bytes);
-        faasi_count_less(&async->bytes, bytes);
+    room_wake(async);
+}
+
+/* Those that a worker took wait no more: one count for all of a queue, whose line is the
+ * submitters'. Holds: lock. */
+static void room_release_taken(struct faasi_worker *worker)
+{
+    struct faasi_async *async = worker->async;
+    uint64_t all = 0;
+
+    for (uint32_t i = 0; i < worker->touched_count; i++) {
+        faasi_count_less(&worker->touched[i]->jobs, worker->taken[i]);
+        all += worker->taken[i];
     }
+    if (all == 0)
+        return;
+    faasi_count_less(&async->slots, all);
     room_wake(async);
 }
 
@@ -55,7 +78,6 @@ static void room_retake(struct faasi_job *job)
 void faasi_async_lock(struct faasi_async *async, struct faasi_ending *ending)
 {
     ending->first = NULL;
-    ending->last = &ending->first;
     faasi_lock_soon(&async->lock);
     async->ending = ending;
 }
@@ -69,9 +91,12 @@ static void end_later(struct faasi_job *job, faas_condition condition, faas_stat
     job->condition = (uint8_t)condition;
     job->status = status;
     faasi_job_count(job, condition);
-    *ending->last = job;
-    ending->last = &job->after;
     job->after = NULL;
+    if (ending->first == NULL)
+        ending->first = job;
+    else
+        ending->last->after = job;
+    ending->last = job;
 }
 
 void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
@@ -120,7 +145,6 @@ bool faasi_job_claim(struct faasi_job *job)
         switch (state & FAASI_JOB_PHASE) {
         case FAASI_JOB_DELAYED:
         case FAASI_JOB_QUEUED:
-        case FAASI_JOB_TAKEN:
             break;
         default:
             return false;
@@ -280,17 +304,35 @@ static void job_enter(struct faasi_job *job, uint64_t now)
     job_wait_for_seat(job, false);
 }
 
+/* Whether a job's end was not claimed yet. Who claims it from here on takes it out of where
+ * it is then, under the lock. Holds: lock. */
+static bool job_is_queued(const struct faasi_job *job)
+{
+    return (atomic_load_explicit(&job->state, memory_order_relaxed) & FAASI_JOB_PHASE) ==
+           FAASI_JOB_QUEUED;
+}
+
+/* What is needed of a job soon comes from another processor, or from far. */
+static void job_prefetch(const struct faasi_job *job)
+{
+    __builtin_prefetch(job, 1);
+    __builtin_prefetch(&job->item, 1);
+}
+
 void faasi_async_drain(struct faasi_async *async)
 {
-    uint64_t now = 0;
+    /* What comes meanwhile is for the next time: else who takes as fast as others put
+     * would do nothing else, and share a line with them. */
+    uint64_t now = 0, left = faasi_inlet_count(&async->inlet);
     struct faasi_job *job;
 
-    while ((job = faasi_inlet_take(&async->inlet)) != NULL) {
+    while (left != 0 && (job = faasi_inlet_take(&async->inlet)) != NULL) {
+        if (--left != 0)
+            job_prefetch(faasi_inlet_peek(&async->inlet));
         job->queue->submitted++;
         if (now == 0)
             now = faasi_async_now_ns(async);
-        if (FAASI_LIKELY((atomic_load_explicit(&job->state, memory_order_relaxed) &
-                          FAASI_JOB_PHASE) == FAASI_JOB_QUEUED)) {
+        if (FAASI_LIKELY(job_is_queued(job))) {
             job_enter(job, now);
             continue;
         }
@@ -423,11 +465,12 @@ static void worker_touch(struct faasi_worker *worker, struct faasi_queue *q)
         faasi_write(&q->timeout_ticks, faasi_read(&q->function->timeout_ticks));
     q->touched_at = worker->touched_count;
     worker->freed[worker->touched_count] = q->freed;
+    worker->taken[worker->touched_count] = 0;
     worker->touched[worker->touched_count++] = q;
 }
 
 /* Takes a job out of where it waits for a seat: it was popped, or is now. Returns false
- * if its end was claimed. */
+ * if its end was claimed. Its room is released with that of the others. */
 static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
 {
     struct faasi_queue *q = job->queue;
@@ -435,8 +478,8 @@ static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
     faasi_ring_remove(&job->aged);
     if (job_is_special(job))
         faasi_timer_stop(&worker->async->wheel, &job->alarm.timer);
-    room_release(job);
-    if (FAASI_UNLIKELY(!job_move(job, FAASI_JOB_QUEUED, FAASI_JOB_TAKEN))) {
+    if (FAASI_UNLIKELY(!job_is_queued(job))) {
+        room_release(job);
         faasi_lanes_done(&q->crew->lanes, &job->item, true,
                          faasi_async_now_ns(worker->async));
         job->where = FAASI_IN_NOTHING;
@@ -446,6 +489,8 @@ static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
     job->where = FAASI_IN_BATCH;
     atomic_store_explicit(&worker->batch[worker->count++], job, memory_order_relaxed);
     worker_touch(worker, q);
+    worker->taken[q->touched_at]++;
+    bytes_release(job);
     return true;
 }
 
@@ -493,9 +538,11 @@ void faasi_async_take(struct faasi_worker *worker, uint32_t most)
            (item = faasi_lanes_pop(lanes, now)) != NULL) {
         struct faasi_job *job = FAASI_HOLDER(struct faasi_job, item, item);
 
+        job_prefetch(FAASI_HOLDER(struct faasi_job, item, faasi_lanes_behind(item)));
         if (worker_take(worker, job))
             spent += job->queue->mean == UINT64_MAX ? enough : job->queue->mean;
     }
+    room_release_taken(worker);
     for (uint32_t i = 0; i < worker->touched_count; i++)
         faasi_queue_block(worker->touched[i], now);
     if (worker->count != 0)
@@ -513,6 +560,7 @@ bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job)
     faasi_lanes_pick(&q->crew->lanes, &job->item, faasi_async_now_ns(worker->async));
     if (!worker_take(worker, job))
         return false;
+    room_release_taken(worker);
     faasi_queue_block(q, faasi_async_now_ns(worker->async));
     worker_watch(worker);
     return true;
@@ -531,6 +579,27 @@ bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
     return false;
 }
 
+/* ---- the last reference ---- */
+
+static void job_empty(struct faasi_async *async, struct faasi_job *job)
+{
+    faas_result_release(job->result);
+    faas_event_release(job->event);
+    if (job->extra != NULL)
+        faasi_free(async->allocator, job->extra, job->extra->bytes);
+}
+
+void faasi_async_unref(struct faasi_async *async, struct faasi_job *job)
+{
+    struct faasi_queue *q = job->queue; // a place is read after it was given back
+
+    if (!faasi_job_unref(job))
+        return;
+    job_empty(async, job);
+    faasi_jobs_give(&async->jobs, job);
+    faasi_count_less(&q->jobs, FAASI_JOB_ONE);
+}
+
 /* ---- settling ---- */
 
 /* A job is in a batch no more, and in nothing. */
@@ -545,7 +614,7 @@ static void job_return(struct faasi_job *job, uint64_t now)
 {
     struct faasi_queue *q = job->queue;
 
-    if (!job_move(job, FAASI_JOB_TAKEN, FAASI_JOB_QUEUED)) {
+    if (!job_is_queued(job)) {
         job_leave_batch(job, now);
         faasi_async_unref(q->async, job);
         return;
@@ -584,10 +653,18 @@ static void job_retry(struct faasi_job *job, uint64_t now)
     }
 }
 
+/* Jobs of a batch that are over, and how many they are of each queue it touched. */
+struct settling {
+    struct faasi_worker *worker;
+    struct faasi_job_list over;
+    uint64_t gone[FAASI_BATCH_MAX];
+};
+
 /* A job that ran, or could not. */
-static void job_settle(struct faasi_worker *worker, struct faasi_job *job,
+static void job_settle(struct settling *settling, struct faasi_job *job,
                        enum faasi_outcome outcome, uint64_t took, uint64_t now)
 {
+    struct faasi_worker *worker = settling->worker;
     struct faasi_queue *q = job->queue;
 
     if (took != 0)
@@ -612,7 +689,22 @@ static void job_settle(struct faasi_worker *worker, struct faasi_job *job,
     case FAASI_NO_SEAT:
         return;
     }
-    faasi_async_unref(worker->async, job);
+    if (!faasi_job_unref(job))
+        return;
+    job_empty(worker->async, job);
+    faasi_job_list_add(&settling->over, job);
+    settling->gone[q->touched_at]++;
+}
+
+/* The places of what is over go back, and their queues have so many less: one exchange for
+ * all, and one for each queue. */
+static void settling_finish(struct settling *settling)
+{
+    struct faasi_worker *worker = settling->worker;
+
+    faasi_jobs_give_all(&worker->async->jobs, &settling->over);
+    for (uint32_t i = 0; i < worker->touched_count; i++)
+        faasi_count_less(&worker->touched[i]->jobs, settling->gone[i] * FAASI_JOB_ONE);
 }
 
 void faasi_async_put_back(struct faasi_worker *worker, uint64_t now)
@@ -631,16 +723,22 @@ void faasi_async_settle(struct faasi_worker *worker)
 {
     struct faasi_async *async = worker->async;
     uint32_t ran = atomic_load_explicit(&worker->ran_count, memory_order_relaxed);
+    struct settling settling;
     uint64_t now;
 
     if (worker->touched_count == 0)
         return;
     now = faasi_async_now_ns(async);
-    for (uint32_t i = 0; i < worker->touched_count; i++)
+    settling.worker = worker;
+    settling.over = (struct faasi_job_list){0};
+    for (uint32_t i = 0; i < worker->touched_count; i++) {
         worker->touched[i]->touched_at = i; // others may have touched it since
+        settling.gone[i] = 0;
+    }
     for (uint32_t i = 0; i < ran; i++)
-        job_settle(worker, atomic_load_explicit(&worker->ran[i], memory_order_relaxed),
+        job_settle(&settling, atomic_load_explicit(&worker->ran[i], memory_order_relaxed),
                    (enum faasi_outcome)worker->outcome[i], worker->took[i], now);
+    settling_finish(&settling);
     faasi_async_put_back(worker, now);
     for (uint32_t i = ran; i-- > 0;) {
         struct faasi_job *job =
@@ -673,21 +771,4 @@ void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job, uin
         job->queue->retried++;
         job_retry(job, now);
     }
-}
-
-/* ---- the last reference ---- */
-
-void faasi_async_unref(struct faasi_async *async, struct faasi_job *job)
-{
-    struct faasi_queue *q;
-
-    if (!faasi_job_unref(job))
-        return;
-    q = job->queue;
-    faas_result_release(job->result);
-    faas_event_release(job->event);
-    if (job->extra != NULL)
-        faasi_free(async->allocator, job->extra, job->extra->bytes);
-    faasi_jobs_give(&async->jobs, job);
-    faasi_count_less(&q->jobs, FAASI_JOB_ONE);
 }

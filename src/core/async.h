@@ -63,29 +63,31 @@ struct faasi_async_policy {
     const faas_allocator *allocator;
 };
 
-/* What is known of a function. Made with its first job, or with its policy. */
+/* What is known of a function. Made with its first job, or with its policy. Its lines are
+ * apart: what all read and hardly anybody writes, what submitters count, and what is the
+ * lock's. */
 struct faasi_queue {
-    struct faasi_source source;
-    struct faasi_async *async;
+    _Alignas(FAASI_CACHELINE) struct faasi_async *async;
     struct faasi_crew *crew;
+    faas_fn fn;
+    _Atomic uint64_t slots_max, bytes_max, room_wait_ns;
+    _Atomic uint64_t timeout_ticks; /* its function's, when it was taken last */
+    atomic_uint on_full;
+    atomic_bool silent;               /* nobody wants to hear of a success */
     struct faasi_queue *next, **link; /* Lock: all of the runtime */
     struct faasi_function *function;  /* Lock: NULL once it is gone */
-    faas_fn fn;
     char *name;
     uint32_t version;
 
-    /* Counted by submitters. Jobs that are of it, also ended ones that somebody holds (32
-     * bits), and those that wait (32 bits). */
+    /* Jobs that are of it, also ended ones that somebody holds (32 bits), and those that
+     * wait (32 bits). */
     _Alignas(FAASI_CACHELINE) _Atomic uint64_t jobs;
     _Atomic uint64_t bytes; /* of those that wait */
-    _Atomic uint64_t slots_max, bytes_max, room_wait_ns;
-    atomic_uint on_full;
-    atomic_bool silent; /* nobody wants to hear of a success */
     _Atomic uint64_t refused;
-    _Atomic uint64_t timeout_ticks; /* its function's, when it was taken last */
 
     /* Lock. */
-    _Alignas(FAASI_CACHELINE) struct faasi_async_policy *policy;
+    _Alignas(FAASI_CACHELINE) struct faasi_source source;
+    struct faasi_async_policy *policy;
     struct faasi_watch watch;
     uint64_t freed;          /* times the watch was told */
     bool watching;           /* a job met no seat; the watch will tell */
@@ -140,13 +142,14 @@ struct faasi_worker {
     uint8_t outcome[FAASI_BATCH_MAX];                 /* of these */
     uint64_t took[FAASI_BATCH_MAX]; /* ticks in the handler; 0: it did not run */
     struct faasi_queue *touched[FAASI_BATCH_MAX];
+    uint32_t taken[FAASI_BATCH_MAX]; /* jobs of `touched` */
     uint64_t freed[FAASI_BATCH_MAX]; /* of `touched`, when they were taken */
     pthread_t thread;
 };
 
-/* Jobs whose end was claimed under the lock, to be ended when it is let go. */
+/* What is to be done when the lock is let go: jobs whose end was claimed are ended. */
 struct faasi_ending {
-    struct faasi_job *first, **last;
+    struct faasi_job *first, *last;
 };
 
 struct faasi_async {

@@ -238,7 +238,6 @@ faas_status faas_invocation_describe(faas_runtime *rt, faas_invocation invocatio
 {
     static const faas_phase phases[] = {[FAASI_JOB_DELAYED] = FAAS_PHASE_DELAYED,
                                         [FAASI_JOB_QUEUED] = FAAS_PHASE_QUEUED,
-                                        [FAASI_JOB_TAKEN] = FAAS_PHASE_QUEUED,
                                         [FAASI_JOB_RUNNING] = FAAS_PHASE_RUNNING,
                                         [FAASI_JOB_ENDING] = FAAS_PHASE_RUNNING,
                                         [FAASI_JOB_ENDED] = FAAS_PHASE_ENDED};

@@ -220,6 +220,7 @@ static struct faasi_queue *queue_open(struct faasi_async *async, struct faasi_fu
 void faasi_queue_free(struct faasi_async *async, struct faasi_queue *q)
 {
     faasi_gate_unwatch(&async->rt->gate, &q->watch);
+    faasi_source_fini(&q->crew->lanes, &q->source);
     faasi_async_policy_release(q->policy);
     faasi_free(async->allocator, q->name, strlen(q->name) + 1);
     faasi_free_lines(async->allocator, q, sizeof *q);

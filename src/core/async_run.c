@@ -83,7 +83,7 @@ static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
     uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
 
     do {
-        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_TAKEN)
+        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_QUEUED)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(
         &job->state, &state,
@@ -93,15 +93,25 @@ static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
     return true;
 }
 
-/* Calls the handler. */
-static faas_status attempt_call(struct faasi_job *job, uint32_t attempt,
-                                uint64_t deadline, faas_result **result, bool *watched)
+/* Whether nobody hears of a success, nor can look for it any more. */
+static bool ends_silently(const struct faasi_job *job)
 {
+    return atomic_load_explicit(&job->queue->silent, memory_order_relaxed) &&
+           (job->extra == NULL || job->extra->ended == NULL) && faasi_job_is_sole(job);
+}
+
+/* Calls the handler. `*now` is the time, and becomes that when it came back. */
+static faas_status attempt_call(struct faasi_job *job, uint32_t attempt,
+                                uint64_t deadline, uint64_t *now, faas_result **result,
+                                bool *watched)
+{
+    uint64_t waited = faasi_ticks_since(*now, job->submitted);
     struct faasi_queue *q = job->queue;
     struct faasi_async *async = q->async;
     const struct faasi_job_extra *extra = job->extra;
     faas_id id = faasi_job_id(job);
     faas_invoke_options options = {.size = sizeof options, .attempt = attempt};
+    faas_status status;
     struct faasi_request request = {
         .fn = q->fn,
         .queued = true,
@@ -109,9 +119,8 @@ static faas_status attempt_call(struct faasi_job *job, uint32_t attempt,
         .event = job->event,
         .ordered = &job->state,
         .cancelled = FAASI_JOB_CANCEL,
-        .failures_only = atomic_load_explicit(&q->silent, memory_order_relaxed) &&
-                         (extra == NULL || extra->ended == NULL) &&
-                         !faasi_job_handled(job),
+        .failures_only = ends_silently(job),
+        .ended = now,
     };
 
     if (job->event != NULL)
@@ -124,8 +133,12 @@ static faas_status attempt_call(struct faasi_job *job, uint32_t attempt,
     }
     if (extra != NULL || attempt > 1)
         request.options = &options;
-    return faasi_invoke_queued(async->rt, &request, deadline, job->submitted, &q->watch,
-                               result, watched);
+    *now = 0;
+    status = faasi_invoke_queued(async->rt, &request, deadline, waited, &q->watch, result,
+                                 watched);
+    if (FAASI_UNLIKELY(*now == 0)) // not here: in a batch, or not at all
+        *now = faasi_ticks(async->clock);
+    return status;
 }
 
 /* An attempt came back with a failure: decides what follows, under the lock. */
@@ -162,52 +175,39 @@ static enum faasi_outcome attempt_failed(struct faasi_job *job, uint32_t attempt
     return FAASI_OVER;
 }
 
-/* An attempt that is a job's `attempt`th; its outcome, and the ticks that the handler
- * took. */
-static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_job *job,
-                                      uint64_t *took)
+/* An attempt succeeded. `*now` stays what it is, if nobody is told. */
+static enum faasi_outcome attempt_succeeded(struct faasi_job *job, uint32_t attempt,
+                                            uint64_t *now, faas_result *result)
 {
-    struct faasi_async *async = worker->async;
-    struct faasi_queue *q = job->queue;
-    uint32_t attempt = job->attempts + 1, flags = 0;
-    uint64_t begun = faasi_ticks(async->clock), deadline = UINT64_MAX;
-    faas_result *result = NULL;
-    bool watched = true;
-    faas_status status;
+    bool silent = ends_silently(job);
+    uint32_t flags = 0;
 
-    *took = 0;
-    if (!attempt_begin(job, attempt))
-        return FAASI_OVER; // cancelled in the batch
-    job->attempts = attempt;
-    if (job->extra != NULL)
-        deadline = faasi_instant_ticks(async->clock, job->extra->deadline_ns);
-    faasi_write(&worker->begun, begun);
-    faasi_write(&worker->due, faasi_ticks_after(begun, faasi_read(&q->timeout_ticks)));
-    /* Release: who looks after us sees since when. */
-    atomic_store_explicit(&worker->current, job, memory_order_release);
-    status = begun >= deadline ? FAAS_EEXPIRED
-                               : attempt_call(job, attempt, deadline, &result, &watched);
-    atomic_store_explicit(&worker->current, NULL, memory_order_relaxed);
-    if (FAASI_LIKELY(status == FAAS_OK)) {
-        *took = faasi_ticks_since(faasi_ticks(async->clock), begun) + 1;
-        if (!attempt_move(job, attempt, FAASI_JOB_ENDING, &flags)) {
-            faas_result_release(result);
-            return FAASI_LOST;
-        }
-        faasi_async_end(async, job, FAAS_SUCCESS, status, result);
-        return FAASI_OVER;
+    if (!attempt_move(job, attempt, silent ? FAASI_JOB_ENDED : FAASI_JOB_ENDING,
+                      &flags)) {
+        faas_result_release(result);
+        *now = 0;
+        return FAASI_LOST;
     }
-    if (faas_status_group(status) == FAAS_GROUP_RAN)
-        *took = faasi_ticks_since(faasi_ticks(async->clock), begun) + 1;
-    else if (status == FAAS_EBUSY || status == FAAS_EEXPIRED || status == FAAS_ENOENT ||
-             status == FAAS_ECLOSED)
-        job->attempts = attempt - 1; // it met a limit, and did not run
-    if (status != FAAS_EBUSY)
-        return attempt_failed(job, attempt, status, result);
+    if (FAASI_LIKELY(silent && (flags & FAASI_JOB_CANCEL) == 0)) {
+        job->condition = FAAS_SUCCESS;
+        job->result = result;
+    } else {
+        faasi_async_end(job->queue->async, job, FAAS_SUCCESS, FAAS_OK, result);
+        *now = 0;
+    }
+    return FAASI_OVER;
+}
+
+/* An attempt met a limit, and its handler did not run. */
+static enum faasi_outcome attempt_refused(struct faasi_job *job, uint32_t attempt,
+                                          bool watched)
+{
+    struct faasi_async *async = job->queue->async;
+    uint32_t flags = 0;
+
     if (!watched)
-        job->retry_ns = faasi_instant_ns(async->clock, faasi_ticks(async->clock)) +
-                        faas_retry_after_ns();
-    if (!attempt_move(job, attempt, watched ? FAASI_JOB_TAKEN : FAASI_JOB_DELAYED,
+        job->retry_ns = faasi_async_now_ns(async) + faas_retry_after_ns();
+    if (!attempt_move(job, attempt, watched ? FAASI_JOB_QUEUED : FAASI_JOB_DELAYED,
                       &flags))
         return FAASI_LOST;
     if ((flags & FAASI_JOB_CANCEL) == 0)
@@ -216,16 +216,59 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
     return FAASI_OVER;
 }
 
+/* A job's next attempt; its outcome, and the ticks that the handler took.
+ *
+ * @param[in,out] now  Ticks; 0 when it is over: read the clock. */
+static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_job *job,
+                                      uint64_t *now, uint64_t *took)
+{
+    struct faasi_async *async = worker->async;
+    struct faasi_queue *q = job->queue;
+    uint32_t attempt = job->attempts + 1u;
+    uint64_t begun = *now, deadline = UINT64_MAX;
+    faas_result *result = NULL;
+    bool watched = true;
+    faas_status status;
+
+    *took = 0;
+    if (!attempt_begin(job, attempt))
+        return FAASI_OVER; // cancelled in the batch
+    job->attempts = (uint16_t)attempt;
+    if (job->extra != NULL)
+        deadline = faasi_instant_ticks(async->clock, job->extra->deadline_ns);
+    faasi_write(&worker->begun, begun);
+    faasi_write(&worker->due, faasi_ticks_after(begun, faasi_read(&q->timeout_ticks)));
+    /* Release: who looks after us sees since when. */
+    atomic_store_explicit(&worker->current, job, memory_order_release);
+    status = begun >= deadline
+                 ? FAAS_EEXPIRED
+                 : attempt_call(job, attempt, deadline, now, &result, &watched);
+    atomic_store_explicit(&worker->current, NULL, memory_order_relaxed);
+    if (status == FAAS_OK || faas_status_group(status) == FAAS_GROUP_RAN)
+        *took = faasi_ticks_since(*now, begun) + 1;
+    if (FAASI_LIKELY(status == FAAS_OK))
+        return attempt_succeeded(job, attempt, now, result);
+    *now = 0;
+    if (status == FAAS_EBUSY || status == FAAS_EEXPIRED || status == FAAS_ENOENT ||
+        status == FAAS_ECLOSED)
+        job->attempts = (uint16_t)(attempt - 1); // it met a limit, and did not run
+    return status == FAAS_EBUSY ? attempt_refused(job, attempt, watched)
+                                : attempt_failed(job, attempt, status, result);
+}
+
 uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until)
 {
     struct faasi_async *async = worker->async;
     struct faasi_queue *full = NULL; // met no seat: the others of it would not either
     uint32_t ran = 0, handlers = 0, count = worker->count;
+    uint64_t now = 0; // of the end of one, which is the beginning of the next
 
     for (uint32_t i = 0; i < count; i++) {
         struct faasi_job *job;
 
-        if (i != 0 && until != UINT64_MAX && faasi_ticks(async->clock) >= until)
+        if (now == 0)
+            now = faasi_ticks(async->clock);
+        if (i != 0 && now >= until)
             break;
         job = atomic_load_explicit(&worker->batch[i], memory_order_relaxed);
         if (job == NULL || job->queue == full)
@@ -233,7 +276,8 @@ uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until)
         job = atomic_exchange_explicit(&worker->batch[i], NULL, memory_order_acq_rel);
         if (job == NULL)
             continue;
-        worker->outcome[ran] = (uint8_t)attempt_run(worker, job, &worker->took[ran]);
+        worker->outcome[ran] =
+            (uint8_t)attempt_run(worker, job, &now, &worker->took[ran]);
         handlers += worker->took[ran] != 0;
         if (worker->outcome[ran] == FAASI_NO_SEAT)
             full = job->queue;

@@ -16,6 +16,7 @@ struct submission {
     faas_event *event;
     const faas_submit_options *options;
     uint64_t deadline_ns, start_ns;
+    uint64_t ticks; /* when */
     bool handled;
     bool event_is_input;
 };
@@ -177,6 +178,7 @@ static struct faasi_job *job_make(struct faasi_async *async, struct faasi_queue 
     if (job == NULL)
         return NULL;
     job->queue = q;
+    job->extra = NULL;
     if (needs_extra(s, input)) {
         job->extra = extra_make(async, s, input);
         if (job->extra == NULL) {
@@ -184,12 +186,12 @@ static struct faasi_job *job_make(struct faasi_async *async, struct faasi_queue 
             return NULL;
         }
     }
-    if (s->event != NULL)
-        job->event = faas_event_acquire(s->event);
+    job->event = s->event == NULL ? NULL : faas_event_acquire(s->event);
+    job->condition = FAAS_CONDITION_NONE;
     job->level = s->options->priority == FAAS_PRIORITY_DEFAULT
                      ? FAAS_PRIORITY_NORMAL - 1
                      : (uint8_t)(s->options->priority - 1);
-    job->submitted = faasi_ticks(async->clock);
+    job->submitted = s->ticks;
     job->will_wait = s->options->will_wait != 0;
     job->retry_ns = s->start_ns;
     job->where = FAASI_IN_INLET;
@@ -458,6 +460,69 @@ static faas_status submit_one(struct faasi_async *async, const struct submission
     return status;
 }
 
+/* Puts jobs in, the first ones without the lock. By a visitor. */
+static void lot_put(struct faasi_async *async, struct faasi_job *const *jobs,
+                    uint32_t count, bool delayed)
+{
+    struct faasi_ending ending;
+    uint32_t put = 0, some = 1;
+
+    while (!delayed && put < count && some != 0) {
+        some =
+            faasi_inlet_put_many(&async->inlet, (void *const *)(jobs + put), count - put);
+        put += some;
+    }
+    if (put == count)
+        return;
+    faasi_async_lock(async, &ending);
+    faasi_async_drain(async); // those that came before
+    for (; put < count; put++)
+        faasi_async_enter(jobs[put]);
+    faasi_async_unlock(async, &ending);
+}
+
+/* Submits as many of `count` jobs as there is room for, together. In a read section, which
+ * it leaves; by a visitor.
+ *
+ * @param[out] done  How many; none: submit_one() finds out why. */
+static void lot_submit(struct faasi_async *async, const struct submission *s,
+                       const faas_bytes *inputs, size_t count,
+                       faas_invocation *invocations, struct faasi_crew **crew,
+                       size_t *done)
+{
+    struct faasi_job *jobs[FAASI_BATCH_MAX];
+    struct faasi_queue *q;
+    uint64_t bytes = 0, room = 0;
+    uint32_t made = 0;
+
+    if (count > FAASI_BATCH_MAX)
+        count = FAASI_BATCH_MAX;
+    for (size_t i = 0; inputs != NULL && !s->event_is_input && i < count; i++)
+        bytes += inputs[i].size;
+    if (queue_find(async, s->fn, &q) == FAAS_OK)
+        room = room_slots(async, q, count);
+    if (room != 0 && (room < count || !room_bytes(async, q, bytes))) {
+        room_give_back(async, q, room, 0);
+        room = 0;
+    }
+    for (; made < room; made++) {
+        jobs[made] =
+            job_make(async, q, s, inputs == NULL ? faas_bytes_of(NULL, 0) : inputs[made],
+                     invocations == NULL ? NULL : &invocations[made]);
+        if (jobs[made] == NULL)
+            break;
+    }
+    if (room != 0)
+        *crew = q->crew;
+    for (uint32_t i = made; i < room; i++) // no memory
+        room_give_back(async, q, 1,
+                       inputs == NULL || s->event_is_input ? 0 : inputs[i].size);
+    faasi_read_leave(); // the jobs keep the queue
+    if (made != 0)
+        lot_put(async, jobs, made, s->start_ns != 0);
+    *done = made;
+}
+
 static faas_status options_check(const faas_submit_options *o)
 {
     if (o->priority < FAAS_PRIORITY_DEFAULT || o->priority > FAAS_PRIORITY_LOW)
@@ -499,6 +564,7 @@ static faas_status submission_make(struct faasi_async *async, struct submission 
     s->options = known;
     s->deadline_ns = FAAS_FOREVER;
     s->start_ns = 0;
+    s->ticks = faasi_ticks(async->clock);
     if (options == NULL)
         return FAAS_OK;
     status = faasi_options_import(known, sizeof *known, options, "submit options");
@@ -542,11 +608,24 @@ faas_status faas_invoke_async_many(faas_runtime *rt, faas_fn fn, const faas_byte
     faasi_read_enter();
     many = count > 1 && faasi_async_visit(async);
     for (;;) {
+        const faas_bytes *rest = inputs == NULL ? NULL : inputs + done;
+        faas_invocation *handles = invocations == NULL ? NULL : invocations + done;
+        size_t lot = 0;
+
         s.fn = fn_resolve(async, fn, known.route);
-        status = submit_one(async, &s, inputs == NULL ? none : inputs[done],
-                            invocations == NULL ? NULL : &invocations[done],
-                            many || known.will_wait != 0, &crew);
-        done += status == FAAS_OK;
+        if (many && count - done > 1) {
+            lot_submit(async, &s, rest, count - done, handles, &crew, &lot);
+            if (lot == 0)
+                faasi_read_enter();
+            else if (known.will_wait == 0)
+                faasi_async_wake(async, crew);
+        }
+        if (lot == 0) {
+            status = submit_one(async, &s, rest == NULL ? none : *rest, handles,
+                                many || known.will_wait != 0, &crew);
+            lot = status == FAAS_OK;
+        }
+        done += lot;
         if (status != FAAS_OK || done == count)
             break;
         faasi_read_enter();
@@ -570,6 +649,7 @@ faas_status faasi_async_submit_event(struct faasi_async *async, faas_fn fn,
                            .event = event,
                            .options = &none,
                            .deadline_ns = FAAS_FOREVER,
+                           .ticks = faasi_ticks(async->clock),
                            .event_is_input = input == NULL};
     struct faasi_crew *crew = NULL;
     faas_status status;
@@ -594,6 +674,7 @@ faas_status faasi_async_submit_again(struct faasi_async *async, faas_fn fn,
                            .event = record->event,
                            .options = &options,
                            .deadline_ns = FAAS_FOREVER,
+                           .ticks = faasi_ticks(async->clock),
                            .event_is_input = record->event != NULL &&
                                              faas_event_data(record->event).data ==
                                                  record->request.data};

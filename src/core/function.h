@@ -81,6 +81,8 @@ struct faasi_request {
     const faas_id *id;               /* its own */
     const _Atomic uint32_t *ordered; /* its word, and what stands there when it is */
     uint32_t cancelled;              /* cancelled */
+    uint64_t *ended;                 /* ticks when its handler came back, if it ran; NULL:
+                                        nobody asks */
 };
 
 /* What a handler knows. The first four stay as they are from call to call, so a warm call

@@ -61,6 +61,40 @@ static inline bool faasi_inlet_put(struct faasi_inlet *inlet, void *what)
     }
 }
 
+/* Puts up to `count` pointers, one behind the other, at most as many as the ring has;
+ * returns how many. As faasi_inlet_put() for all of them. */
+static inline uint32_t faasi_inlet_put_many(struct faasi_inlet *inlet, void *const *what,
+                                            uint32_t count)
+{
+    uint64_t at = atomic_load_explicit(&inlet->head, memory_order_relaxed);
+
+    for (;;) {
+        uint64_t last = at + count - 1;
+        uint64_t seq = atomic_load_explicit(&inlet->cells[last & inlet->mask].seq,
+                                            memory_order_acquire);
+
+        /* They are emptied in their order: if that one is free, so are those before. */
+        if (seq == last) {
+            if (atomic_compare_exchange_weak_explicit(&inlet->head, &at, at + count,
+                                                      memory_order_relaxed,
+                                                      memory_order_relaxed))
+                break;
+        } else if (seq > last) {
+            at = atomic_load_explicit(&inlet->head, memory_order_relaxed);
+        } else if ((count /= 2) == 0) {
+            return 0;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct faasi_inlet_cell *cell = &inlet->cells[(at + i) & inlet->mask];
+
+        cell->what = what[i];
+        atomic_store_explicit(&cell->seq, at + i + 1, memory_order_release);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    return count;
+}
+
 /* Takes the oldest, or NULL. One thread at a time. Acquire: pairs with the put. */
 static inline void *faasi_inlet_take(struct faasi_inlet *inlet)
 {
@@ -75,6 +109,22 @@ static inline void *faasi_inlet_take(struct faasi_inlet *inlet)
                           memory_order_release);
     inlet->tail++;
     return what;
+}
+
+/* How many were put, or are about to be. One thread at a time. */
+static inline uint64_t faasi_inlet_count(struct faasi_inlet *inlet)
+{
+    return atomic_load_explicit(&inlet->head, memory_order_relaxed) - inlet->tail;
+}
+
+/* What would be taken, or NULL. One thread at a time. */
+static inline void *faasi_inlet_peek(struct faasi_inlet *inlet)
+{
+    struct faasi_inlet_cell *cell = &inlet->cells[inlet->tail & inlet->mask];
+
+    return atomic_load_explicit(&cell->seq, memory_order_acquire) != inlet->tail + 1
+               ? NULL
+               : cell->what;
 }
 
 /* Whether there is nothing to take. One thread at a time. */

@@ -398,6 +398,8 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     count(cell, faasi_ticks_since(ended, begun), run_ns, status);
     if (FAASI_UNLIKELY(admission != NULL))
         faasi_add(&cell->counters.wait_ticks, admission->waited);
+    if (FAASI_UNLIKELY(request->ended != NULL))
+        *request->ended = ended;
     if (FAASI_UNLIKELY(rt->reports)) {
         faas_meter meter = meter_of(cell, admission, run_ns);
 
@@ -610,18 +612,18 @@ static faas_status queued_admit(faas_runtime *rt, const struct faasi_request *re
 }
 
 faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *request,
-                                uint64_t deadline, uint64_t submitted,
+                                uint64_t deadline, uint64_t waited,
                                 struct faasi_watch *watch, faas_result **result,
                                 bool *watched)
 {
-    struct admission admission = {.deadline = deadline, .id = *request->id};
+    struct admission admission = {
+        .deadline = deadline, .waited = waited, .id = *request->id};
     struct hint *hint = hint_of(request->fn);
     struct faas_context *outer = faasi_context_current;
     struct faasi_cell *cell = hint->cell;
     faas_status status;
 
     *result = NULL;
-    admission.waited = faasi_ticks_since(faasi_ticks(rt->gate.clock), submitted);
     faasi_context_current = NULL; // what we help with is not nested in what we do
     faasi_read_enter();
     if (FAASI_LIKELY(fn_equal(hint->fn, request->fn)) &&

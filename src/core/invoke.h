@@ -43,14 +43,14 @@ faas_id faasi_unseated_id(faas_runtime *rt);
  * @param      request    `queued`; `fn` is no alias; `options` may name attempt, tenant
  *                        and trace alone.
  * @param      deadline   Of everything, in ticks; the function's limit counts from now.
- * @param      submitted  When it began to wait, in ticks; metered.
+ * @param      waited     Ticks since it was submitted; metered.
  * @param      watch      Is told when there may be a seat, after FAAS_EBUSY.
  * @param[out] result     As of faas_invoke().
  * @param[out] watched    After FAAS_EBUSY: whether the watch will tell. Of a function that
  *                        batches or remembers it will not: try later.
  * @return as faas_invoke(); FAAS_EBUSY counts no throttle */
 faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *request,
-                                uint64_t deadline, uint64_t submitted,
+                                uint64_t deadline, uint64_t waited,
                                 struct faasi_watch *watch, faas_result **result,
                                 bool *watched);
 

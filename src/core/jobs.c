@@ -55,6 +55,16 @@ void faasi_jobs_fini(struct faasi_jobs *jobs)
     faasi_mutex_fini(&jobs->grow);
 }
 
+/* A place is as new before it is given back: who has ended its job has that line at hand,
+ * who takes it next has not. */
+static void job_clean(struct faasi_job *job)
+{
+    job->result = NULL;
+    job->status = FAAS_EPENDING;
+    job->attempts = 0;
+    job->ungrouped = job->counted = false;
+}
+
 /* A place that was never used, or NULL. */
 static struct faasi_job *job_make(struct faasi_jobs *jobs)
 {
@@ -73,6 +83,7 @@ static struct faasi_job *job_make(struct faasi_jobs *jobs)
         job = job_at(jobs, jobs->made);
         if (job != NULL) {
             job->index = jobs->made++;
+            job_clean(job);
             atomic_init(&job->word, GENERATION_ONE);
         }
     }
@@ -81,25 +92,27 @@ static struct faasi_job *job_make(struct faasi_jobs *jobs)
 }
 
 /* The tag in the head keeps a place that went and came back meanwhile from being taken
- * for what it was. What a loser reads as `next` may be anything; it then fails. */
+ * for what it was. What a loser reads as `next` may be anything; it then fails. Places
+ * were given back by another processor, so one that is some steps ahead is sent for. */
 static struct faasi_job *job_free(struct faasi_jobs *jobs)
 {
     uint64_t head = atomic_load_explicit(&jobs->free, memory_order_acquire);
+    struct faasi_job *job;
+    uint32_t ahead;
+    uint64_t next;
 
-    for (;;) {
-        struct faasi_job *job, *next;
-        uint64_t to;
-
+    do {
         if (head >> 32 == 0)
             return NULL;
         job = job_at(jobs, (uint32_t)(head >> 32) - 1);
         next = atomic_load_explicit(&job->next, memory_order_relaxed);
-        to = (next == NULL ? 0 : (uint64_t)next->index + 1) << 32 |
-             (uint32_t)((uint32_t)head + 1);
-        if (atomic_compare_exchange_weak_explicit(
-                &jobs->free, &head, to, memory_order_acquire, memory_order_acquire))
-            return job;
-    }
+    } while (!atomic_compare_exchange_weak_explicit(
+        &jobs->free, &head, next << 32 | (uint32_t)((uint32_t)head + 1),
+        memory_order_acquire, memory_order_acquire));
+    ahead = atomic_load_explicit(&job->ahead, memory_order_relaxed);
+    if (ahead != 0)
+        __builtin_prefetch(job_at(jobs, ahead - 1), 1);
+    return job;
 }
 
 struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled)
@@ -110,14 +123,6 @@ struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled)
         job = job_make(jobs);
     if (job == NULL)
         return NULL;
-    atomic_store_explicit(&job->next, NULL, memory_order_relaxed);
-    job->extra = NULL;
-    job->event = NULL;
-    job->result = NULL;
-    job->attempts = 0;
-    job->will_wait = job->ungrouped = job->counted = false;
-    job->condition = FAAS_CONDITION_NONE;
-    job->status = FAAS_EPENDING;
     /* Release: who finds it by its handle sees it so. */
     atomic_store_explicit(&job->word,
                           (uint64_t)faasi_job_generation(job) << 32 |
@@ -126,22 +131,46 @@ struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled)
     return job;
 }
 
-void faasi_jobs_give(struct faasi_jobs *jobs, struct faasi_job *job)
+void faasi_job_list_add(struct faasi_job_list *list, struct faasi_job *job)
 {
-    uint64_t head = atomic_load_explicit(&jobs->free, memory_order_relaxed);
     uint32_t generation = faasi_job_generation(job) + 1;
 
+    job_clean(job);
     if (generation == 0)
         generation = 1;
     atomic_store_explicit(&job->word, (uint64_t)generation << 32, memory_order_relaxed);
+    atomic_store_explicit(&job->next, list->count == 0 ? 0 : list->first->index + 1,
+                          memory_order_relaxed);
+    atomic_store_explicit(&job->ahead, list->recent[list->count % FAASI_JOB_AHEAD],
+                          memory_order_relaxed);
+    list->recent[list->count % FAASI_JOB_AHEAD] = job->index + 1;
+    list->first = job;
+    if (list->count++ == 0)
+        list->last = job;
+}
+
+void faasi_jobs_give_all(struct faasi_jobs *jobs, struct faasi_job_list *list)
+{
+    uint64_t head = atomic_load_explicit(&jobs->free, memory_order_relaxed);
+
+    if (list->count == 0)
+        return;
     do {
-        atomic_store_explicit(
-            &job->next, head >> 32 == 0 ? NULL : job_at(jobs, (uint32_t)(head >> 32) - 1),
-            memory_order_relaxed);
+        atomic_store_explicit(&list->last->next, (uint32_t)(head >> 32),
+                              memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(
         &jobs->free, &head,
-        ((uint64_t)job->index + 1) << 32 | (uint32_t)((uint32_t)head + 1),
+        ((uint64_t)list->first->index + 1) << 32 | (uint32_t)((uint32_t)head + 1),
         memory_order_release, memory_order_relaxed));
+    *list = (struct faasi_job_list){0};
+}
+
+void faasi_jobs_give(struct faasi_jobs *jobs, struct faasi_job *job)
+{
+    struct faasi_job_list one = {0};
+
+    faasi_job_list_add(&one, job);
+    faasi_jobs_give_all(jobs, &one);
 }
 
 struct faasi_job *faasi_jobs_get(struct faasi_jobs *jobs, faas_invocation invocation)
@@ -176,7 +205,8 @@ bool faasi_job_let_go(struct faasi_job *job, uint32_t generation)
 bool faasi_job_unref(struct faasi_job *job)
 {
     /* Acquire and release: what others did with it is done before it is emptied. */
-    return (atomic_fetch_sub_explicit(&job->word, 1, memory_order_acq_rel) & REFS) == 1;
+    return faasi_job_is_sole(job) ||
+           (atomic_fetch_sub_explicit(&job->word, 1, memory_order_acq_rel) & REFS) == 1;
 }
 
 void faasi_jobs_each(struct faasi_jobs *jobs,

@@ -37,8 +37,7 @@ struct faasi_alarm {
  * nobody else does. */
 enum {
     FAASI_JOB_DELAYED = 1, /* waits for a timer */
-    FAASI_JOB_QUEUED,
-    FAASI_JOB_TAKEN, /* in a worker's batch, not begun */
+    FAASI_JOB_QUEUED,      /* in the lanes, or in a worker's batch, not begun */
     FAASI_JOB_RUNNING,
     FAASI_JOB_ENDING, /* somebody writes how it ended */
     FAASI_JOB_ENDED,
@@ -69,29 +68,38 @@ struct faasi_job_extra {
     uint32_t weight;
 };
 
+/* Three lines: what its submitter writes; what they write that hold the lock or end it; and
+ * what only some need. */
 struct faasi_job {
-    struct faasi_item item;   /* in the lanes */
-    struct faasi_alarm alarm; /* delay, retry, or the end of its time while it waits */
-    struct faasi_ring aged;   /* among those of its queue that wait for a seat, by age; or
-                                 for their time */
+    _Alignas(FAASI_CACHELINE) _Atomic uint64_t word;
     struct faasi_queue *queue;
     struct faasi_job_extra *extra; /* NULL: nothing special */
     faas_event *event;
-    faas_result *result;              /* a share, once it has ended */
-    _Atomic(struct faasi_job *) next; /* free */
-    struct faasi_job *after;          /* in a list of those to be ended */
-    _Atomic uint64_t word;
-    _Atomic uint32_t state;
-    faas_status status;
     uint64_t submitted; /* ticks */
-    uint64_t retry_ns;
+    _Atomic uint32_t state;
     uint32_t index;
-    uint32_t attempts;
+    _Atomic uint32_t next;  /* free: the next one's index + 1, 0: none */
+    _Atomic uint32_t ahead; /* free: some further on, to be sent for; 0: none */
     uint8_t where, level, condition;
     bool will_wait;
+
+    _Alignas(FAASI_CACHELINE) struct faasi_item item; /* in the lanes */
+    struct faasi_ring
+        aged;            /* among those of its queue that wait for a seat, by age; or for
+                               their time */
+    faas_result *result; /* a share, once it has ended */
+    faas_status status;
+    uint16_t attempts;
     bool ungrouped; /* its group went on without it */
     bool counted;   /* its end was */
+
+    _Alignas(FAASI_CACHELINE) struct faasi_alarm alarm; /* delay, retry, or the end of its
+                                                           time while it waits */
+    uint64_t retry_ns;
+    struct faasi_job *after; /* among those to be ended */
 };
+
+static_assert(sizeof(struct faasi_job) == 3 * FAASI_CACHELINE, "a job has three lines");
 
 enum { FAASI_JOB_SEGMENTS = 17, FAASI_JOB_SEGMENT_FIRST = 512 };
 
@@ -108,8 +116,9 @@ faas_status faasi_jobs_init(struct faasi_jobs *jobs, const faas_allocator *alloc
 /* Every job is given back. */
 void faasi_jobs_fini(struct faasi_jobs *jobs);
 
-/* Takes a place, zeroed but for its word: one reference, and one more for the handle if
- * `handled`. NULL without memory. Thread: any. */
+/* Takes a place: one reference, and one more for the handle if `handled`. Its submitter
+ * writes the rest of the first line; the second is that of a job that did not begin, and
+ * was not touched. NULL without memory. Thread: any. */
 struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled);
 
 /* The job of a handle with one reference more, or NULL. Thread: any. */
@@ -124,10 +133,23 @@ static inline void faasi_job_ref(struct faasi_job *job)
     atomic_fetch_add_explicit(&job->word, 1, memory_order_relaxed);
 }
 
-/* Gives a reference back; true if it was the last one: then the caller empties the job
- * and gives its place back. */
+/* Gives a reference back; true if it was the last one: then the caller empties the job,
+ * which does not wait, and gives its place back. */
 bool faasi_job_unref(struct faasi_job *job);
 void faasi_jobs_give(struct faasi_jobs *jobs, struct faasi_job *job);
+
+/* The same in two steps, for many at a time: each is added to a list, then all of them
+ * are given. */
+enum { FAASI_JOB_AHEAD = 4 };
+
+struct faasi_job_list {
+    struct faasi_job *first, *last;
+    uint32_t count;
+    uint32_t recent[FAASI_JOB_AHEAD]; /* the last ones' indices + 1 */
+};
+
+void faasi_job_list_add(struct faasi_job_list *list, struct faasi_job *job);
+void faasi_jobs_give_all(struct faasi_jobs *jobs, struct faasi_job_list *list);
 
 /* Calls `each` for every job that is not given back. Alone. */
 void faasi_jobs_each(struct faasi_jobs *jobs,
@@ -141,6 +163,12 @@ static inline uint32_t faasi_job_generation(const struct faasi_job *job)
 static inline bool faasi_job_handled(const struct faasi_job *job)
 {
     return (atomic_load_explicit(&job->word, memory_order_relaxed) & 0x80000000u) != 0;
+}
+
+/* Whether the caller's reference is the only one, and no handle can make another. */
+static inline bool faasi_job_is_sole(const struct faasi_job *job)
+{
+    return (uint32_t)atomic_load_explicit(&job->word, memory_order_acquire) == 1;
 }
 
 #endif /* FAASI_JOBS_H */

@@ -23,7 +23,7 @@ struct faasi_keyed {
 
 /* A tenant's place on one level. */
 struct faasi_turn {
-    struct tenant *tenant;
+    struct faasi_tenant *tenant;
     struct faasi_ring lanes; /* to serve, whose turn it is first */
     uint64_t time;           /* grows by SCALE / weight with each item */
     uint64_t order;
@@ -31,16 +31,16 @@ struct faasi_turn {
 };
 
 /* One who asks; on each level it has a turn of its own. */
-struct tenant {
+struct faasi_tenant {
     struct faasi_keyed keyed;
     uint32_t weight;
-    uint32_t lane_count; /* that exist, on all levels */
+    uint32_t lane_count; /* that have items, on all levels */
     struct faasi_turn turns[FAASI_LEVELS];
 };
 
 struct faasi_lane {
     struct faasi_keyed keyed;
-    struct tenant *tenant;
+    struct faasi_tenant *tenant;
     struct faasi_source *source;
     struct faasi_ring at; /* among its tenant's lanes to serve, or its source's that were
                              put aside; else on its own */
@@ -150,41 +150,6 @@ static void keys_drop(struct faasi_keys *keys, const faas_allocator *alloc,
     faasi_free(alloc, keyed, keyed->bytes);
 }
 
-/* ---- opening ---- */
-
-faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
-                             const faas_allocator *allocator)
-{
-    memset(lanes, 0, sizeof *lanes);
-    lanes->ageing = ageing;
-    lanes->allocator = allocator;
-    if (keys_init(&lanes->tenants, allocator) != FAAS_OK ||
-        keys_init(&lanes->lanes, allocator) != FAAS_OK ||
-        keys_init(&lanes->groups, allocator) != FAAS_OK) {
-        faasi_lanes_fini(lanes);
-        return FAAS_ENOMEM;
-    }
-    return FAAS_OK;
-}
-
-void faasi_lanes_fini(struct faasi_lanes *lanes)
-{
-    keys_fini(&lanes->tenants, lanes->allocator);
-    keys_fini(&lanes->lanes, lanes->allocator);
-    keys_fini(&lanes->groups, lanes->allocator);
-    for (int i = 0; i < FAASI_LEVELS; i++)
-        faasi_free(lanes->allocator, lanes->levels[i].heap,
-                   lanes->levels[i].room * sizeof(struct faasi_turn *));
-}
-
-void faasi_source_init(struct faasi_source *source)
-{
-    faasi_ring_init(&source->aside);
-    source->to_serve = 0;
-    source->count = 0;
-    source->blocked = false;
-}
-
 /* ---- the heap of a level ---- */
 
 static bool turn_before(const struct faasi_turn *a, const struct faasi_turn *b)
@@ -267,30 +232,109 @@ static bool heap_reserve(struct faasi_lanes *lanes, size_t count)
     return true;
 }
 
+/* ---- opening ---- */
+
+static void tenant_init(struct faasi_tenant *tenant)
+{
+    for (int i = 0; i < FAASI_LEVELS; i++) {
+        tenant->turns[i].tenant = tenant;
+        faasi_ring_init(&tenant->turns[i].lanes);
+    }
+}
+
+faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
+                             const faas_allocator *allocator)
+{
+    memset(lanes, 0, sizeof *lanes);
+    lanes->ageing = ageing;
+    lanes->allocator = allocator;
+    if (keys_init(&lanes->tenants, allocator) != FAAS_OK ||
+        keys_init(&lanes->lanes, allocator) != FAAS_OK ||
+        keys_init(&lanes->groups, allocator) != FAAS_OK ||
+        (lanes->plain = faasi_alloc_zeroed(allocator, sizeof *lanes->plain)) == NULL ||
+        !heap_reserve(lanes, 1)) {
+        faasi_lanes_fini(lanes);
+        return faasi_fail(FAAS_ENOMEM, "lanes: no memory");
+    }
+    tenant_init(lanes->plain);
+    return FAAS_OK;
+}
+
+void faasi_lanes_fini(struct faasi_lanes *lanes)
+{
+    keys_fini(&lanes->tenants, lanes->allocator);
+    keys_fini(&lanes->lanes, lanes->allocator);
+    keys_fini(&lanes->groups, lanes->allocator);
+    for (int i = 0; i < FAASI_LEVELS; i++)
+        faasi_free(lanes->allocator, lanes->levels[i].heap,
+                   lanes->levels[i].room * sizeof(struct faasi_turn *));
+    faasi_free(lanes->allocator, lanes->plain, sizeof *lanes->plain);
+}
+
+void faasi_source_init(struct faasi_source *source)
+{
+    faasi_ring_init(&source->aside);
+    source->to_serve = 0;
+    source->count = 0;
+    source->blocked = false;
+    memset(source->plain, 0, sizeof source->plain);
+}
+
+void faasi_source_fini(struct faasi_lanes *lanes, struct faasi_source *source)
+{
+    for (int i = 0; i < FAASI_LEVELS; i++)
+        faasi_free(lanes->allocator, source->plain[i], sizeof *source->plain[i]);
+}
+
 /* ---- lanes ---- */
+
+static void lane_init(struct faasi_lane *lane, struct faasi_tenant *tenant,
+                      struct faasi_source *source, uint32_t level)
+{
+    lane->keyed.level = level;
+    lane->tenant = tenant;
+    lane->source = source;
+    faasi_ring_init(&lane->at);
+    faasi_ring_init(&lane->items);
+}
+
+/* The lane of a source and the tenant without a name; NULL without memory. */
+static struct faasi_lane *lane_plain(struct faasi_lanes *lanes,
+                                     struct faasi_source *source, uint32_t level)
+{
+    struct faasi_lane *lane = source->plain[level];
+
+    if (FAASI_LIKELY(lane != NULL))
+        return lane;
+    lane = faasi_alloc_zeroed(lanes->allocator, sizeof *lane);
+    if (lane != NULL)
+        lane_init(lane, lanes->plain, source, level);
+    source->plain[level] = lane;
+    return lane;
+}
 
 /* Finds the lane of a place, or makes it and its tenant; NULL without memory. */
 static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
                                     const struct faasi_lane_key *place)
 {
-    uint64_t tenant_hash = key_hash(NULL, 0, place->tenant);
-    struct tenant *tenant =
-        (struct tenant *)keys_find(&lanes->tenants, tenant_hash, NULL, 0, place->tenant);
     faas_bytes source = {&place->source, sizeof place->source};
+    struct faasi_tenant *tenant;
     struct faasi_lane *lane;
     uint64_t hash;
 
+    if (FAASI_LIKELY(place->tenant.size == 0))
+        return lane_plain(lanes, place->source, place->level);
+    hash = key_hash(NULL, 0, place->tenant);
+    tenant =
+        (struct faasi_tenant *)keys_find(&lanes->tenants, hash, NULL, 0, place->tenant);
     if (tenant == NULL) {
-        if (!heap_reserve(lanes, lanes->tenants.count + 1))
+        if (!heap_reserve(lanes, lanes->tenants.count + 2)) // with the one without a name
             return NULL;
-        tenant = keys_add(&lanes->tenants, lanes->allocator, sizeof *tenant, tenant_hash,
-                          NULL, 0, place->tenant);
+        tenant = keys_add(&lanes->tenants, lanes->allocator, sizeof *tenant, hash, NULL,
+                          0, place->tenant);
         if (tenant == NULL)
             return NULL;
-        for (int i = 0; i < FAASI_LEVELS; i++) {
-            tenant->turns[i].tenant = tenant;
-            faasi_ring_init(&tenant->turns[i].lanes);
-        }
+        tenant_init(tenant);
     }
     hash = key_hash(tenant, place->level, source);
     lane =
@@ -304,21 +348,23 @@ static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
             keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
         return NULL;
     }
-    tenant->lane_count++;
-    lane->tenant = tenant;
-    lane->source = place->source;
-    faasi_ring_init(&lane->at);
-    faasi_ring_init(&lane->items);
+    lane_init(lane, tenant, place->source, place->level);
     return lane;
 }
 
 /* One item of a lane has ended. */
 static void lane_release(struct faasi_lanes *lanes, struct faasi_lane *lane)
 {
-    struct tenant *tenant = lane->tenant;
+    struct faasi_tenant *tenant = lane->tenant;
 
     if (--lane->count != 0)
         return;
+    if (FAASI_LIKELY(tenant == lanes->plain)) { // as if it were made anew
+        if (--tenant->lane_count == 0)
+            for (int i = 0; i < FAASI_LEVELS; i++)
+                tenant->turns[i].time = 0;
+        return;
+    }
     keys_drop(&lanes->lanes, lanes->allocator, &lane->keyed);
     if (--tenant->lane_count == 0)
         keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
@@ -381,7 +427,8 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
 
     if (lane == NULL)
         return FAAS_ENOMEM;
-    lane->count++;
+    if (lane->count++ == 0)
+        lane->tenant->lane_count++;
     if (place->group.data != NULL) {
         uint64_t hash = key_hash(place->source, 0, place->group);
 
@@ -482,6 +529,11 @@ struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
     }
     lane_settle(lanes, lane, now);
     return item;
+}
+
+const struct faasi_item *faasi_lanes_behind(const struct faasi_item *item)
+{
+    return FAASI_HOLDER(struct faasi_item, at, item->lane->items.next);
 }
 
 void faasi_lanes_pick(struct faasi_lanes *lanes, struct faasi_item *item, uint64_t now)

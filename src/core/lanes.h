@@ -17,7 +17,8 @@
  * function - that is blocked keeps its items in their places. Its lanes are passed over,
  * and put aside when they are first met, so nothing looks at them again until it is
  * unblocked. Of a group only the head stands in a lane; the others wait behind it, in their
- * order, until the head is done. Tenants, lanes and groups exist while they have items.
+ * order, until the head is done. Tenants, lanes and groups exist while they have items; but
+ * those of the tenant without a name, which is most of what there is, stay.
  *
  * Every operation takes constant time, but for the heap of a level's tenants, and for a
  * lane's being put aside and back. The same operations in the same order give the same
@@ -37,6 +38,7 @@ enum { FAASI_LEVELS = 3 };
 struct faasi_lane;
 struct faasi_group;
 struct faasi_keyed;
+struct faasi_tenant;
 
 /* What waits; embedded in what it is. */
 struct faasi_item {
@@ -51,6 +53,8 @@ struct faasi_source {
     uint32_t to_serve;       /* its lanes that have items to serve, aside or not */
     uint32_t count;          /* items, those behind a head too */
     bool blocked;
+    struct faasi_lane *plain[FAASI_LEVELS]; /* of the tenant without a name; NULL: not met
+                                               yet */
 };
 
 struct faasi_turn;
@@ -72,7 +76,8 @@ struct faasi_keys {
 struct faasi_lanes {
     struct faasi_level levels[FAASI_LEVELS];
     struct faasi_keys tenants, lanes, groups;
-    uint32_t open;   /* sources that have items to serve and are not blocked */
+    struct faasi_tenant *plain; /* without a name */
+    uint32_t open;              /* sources that have items to serve and are not blocked */
     bool aged;       /* the last pop was of a level that had waited for too long */
     uint64_t ageing; /* in the unit of `now` */
     const faas_allocator *allocator;
@@ -81,7 +86,7 @@ struct faasi_lanes {
 /* Where an item belongs. */
 struct faasi_lane_key {
     struct faasi_source *source;
-    faas_bytes tenant; /* compared whole; empty is a tenant like any other */
+    faas_bytes tenant; /* compared whole; empty: the one without a name */
     uint32_t weight;   /* of the tenant, from 1; the last one said counts */
     uint32_t level;    /* 0 is first */
     faas_bytes group;  /* data NULL: none */
@@ -96,6 +101,9 @@ void faasi_lanes_fini(struct faasi_lanes *lanes);
 
 void faasi_source_init(struct faasi_source *source);
 
+/* Nothing of it waits any more. Touches nothing but the source and the allocator. */
+void faasi_source_fini(struct faasi_lanes *lanes, struct faasi_source *source);
+
 /* Adds an item at the end of its lane, or behind its group.
  * @return FAAS_OK, FAAS_ENOMEM */
 faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
@@ -104,6 +112,10 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
 /* Takes the next item out of its lane; NULL if all that wait are blocked or there are
  * none. It still belongs there: faasi_lanes_again() or faasi_lanes_done() must follow. */
 struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now);
+
+/* The item that was behind a popped one in its lane, or something that is none: an address
+ * to fetch ahead of time, not to look at. */
+const struct faasi_item *faasi_lanes_behind(const struct faasi_item *item);
 
 /* Takes an item out of its lane as pop does, out of turn. */
 void faasi_lanes_pick(struct faasi_lanes *lanes, struct faasi_item *item, uint64_t now);
