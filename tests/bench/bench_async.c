@@ -50,14 +50,9 @@ static int on_call(faas_context *ctx, faas_bytes input)
     return 0;
 }
 
-static void *open_spinning(unsigned workers, uint64_t spin_ns)
+static void open_with(const faas_runtime_options *options)
 {
-    faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
-
-    options.worker_min = options.worker_max = workers;
-    options.queue_slots = SLOTS;
-    options.spin_ns = spin_ns;
-    bench_check(faas_runtime_open(&rt, &options), "open");
+    bench_check(faas_runtime_open(&rt, options), "open");
     bench_check(
         faas_function_register(rt,
                                FAAS_FUNCTION(.name = "task", .handler = on_call,
@@ -65,6 +60,16 @@ static void *open_spinning(unsigned workers, uint64_t spin_ns)
                                              .async = FAAS_ASYNC(.queue_slots = SLOTS)),
                                &fn),
         "register");
+}
+
+static void *open_spinning(unsigned workers, uint64_t spin_ns)
+{
+    faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
+
+    options.worker_min = options.worker_max = workers;
+    options.queue_slots = SLOTS;
+    options.spin_ns = spin_ns;
+    open_with(&options);
     return rt;
 }
 
@@ -267,6 +272,44 @@ static void hand_over(void *pool, peer_task *task, void *user, uint64_t count)
 
 static const struct peer_pool bare_futex = {"a futex", hand_open, hand_over, NULL};
 
+/* ---- memory ---- */
+
+static _Atomic uint64_t live_bytes;
+
+static void *counting_alloc(size_t size, void *user)
+{
+    (void)user;
+    atomic_fetch_add_explicit(&live_bytes, size, memory_order_relaxed);
+    return malloc(size);
+}
+
+static void counting_free(void *memory, size_t size, void *user)
+{
+    (void)user;
+    atomic_fetch_sub_explicit(&live_bytes, size, memory_order_relaxed);
+    free(memory);
+}
+
+/* What a million invocations that wait, without input, take each. */
+static double queued_bytes(void)
+{
+    static const faas_allocator counting = {counting_alloc, counting_free, NULL};
+    enum { COUNT = 1000000 };
+    faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
+    uint64_t before;
+    double each;
+
+    options.worker_max = FAAS_OFF;
+    options.queue_slots = SLOTS;
+    options.allocator = &counting;
+    open_with(&options);
+    before = atomic_load(&live_bytes);
+    run(NULL, NULL, NULL, COUNT);
+    each = (double)(atomic_load(&live_bytes) - before) / COUNT;
+    bench_check(faas_runtime_close(rt), "close");
+    return each;
+}
+
 /* ---- subjects ---- */
 
 enum { PEERS = 4, SUBJECTS_MAX = 64 };
@@ -377,5 +420,8 @@ int main(int argc, char **argv)
         bench_target(figure, parts[i]);
     }
     bench_run();
+    bench_target(
+        bench_once("memory of a queued invocation, of 1,000,000", "B", queued_bytes()),
+        192);
     return bench_close();
 }
