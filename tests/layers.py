@@ -17,7 +17,8 @@ LAYERS = [
     "base status mem clock machine sync atomics grace park random",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy admission replay batchcurve responses ring lanes inlet record",
+    "pattern transform timer policy admission replay batchcurve responses ring keyed lanes inlet "
+    "record",
     # 2: parts of a runtime
     "function context registry alias routes code gate desk instance warm ruleset "
     "jobs letters dedupe",
@@ -33,8 +34,12 @@ ROOM_OF_LIBRARY = {"xxhash.h": "hash", "mimalloc.h": "mem", "ffi.h": "sigcall"}
 # Folders that see the public headers only. Tests and fuzz harnesses may look inside.
 OUTSIDE = ["include", "src", "bindings", "examples", "tests/bench"]
 
-# Benches of a room that has no public face: what an index saves, and the scanner alone.
-INSIDE = ["tests/bench/bench_rules.c", "tests/bench/bench_scanner.c"]
+# Benches of rooms from inside: what an index saves, the scanner alone, the timer wheel.
+INSIDE = [
+    "tests/bench/bench_rules.c",
+    "tests/bench/bench_scanner.c",
+    "tests/bench/bench_timer.c",
+]
 
 SOURCES = (".c", ".h", ".cpp", ".hpp", ".cc", ".pyx")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)

@@ -54,6 +54,7 @@ enum faasi_where {
     FAASI_IN_BATCH, /* popped from its lane by a worker */
     FAASI_IN_RETRY, /* popped, and waits for its next attempt */
     FAASI_IN_DELAY, /* has not been in a lane yet */
+    FAASI_IN_ONCE,  /* waits for the end of another one with its key */
     FAASI_IN_NOTHING
 };
 
@@ -64,8 +65,11 @@ struct faasi_job_extra {
     uint64_t start_ns;    /* instant; 0 at once */
     faas_ended *ended;
     void *ended_user;
-    faas_bytes tenant, group, trace, input;
+    faas_bytes tenant, group, trace, key, input;
     uint32_t weight;
+    struct faasi_job *job;
+    struct faasi_once *once;  /* Lock: it runs for all with its key; or NULL */
+    struct faasi_ring fellow; /* Lock: among those that wait for such a one */
 };
 
 /* Three lines: what its submitter writes; what they write that hold the lock or end it; and

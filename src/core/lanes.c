@@ -2,24 +2,12 @@
 /* lanes.c - what waits to run, and who is next. */
 #include "lanes.h"
 
-#include "hash.h"
 #include "mem.h"
 
-enum { KEYS_MIN = 64, HEAP_MIN = 16 };
+enum { HEAP_MIN = 16 };
 
 /* What an item of weight 1 takes of a tenant's time. */
 #define SCALE UINT64_C(1000000)
-
-/* The head of what is found by a key: `size` bytes behind the struct that it begins. */
-struct faasi_keyed {
-    struct faasi_keyed *next; /* in the chain */
-    uint64_t hash;
-    const void *owner; /* part of the key: of a lane its tenant, of a group its source */
-    uint32_t level;    /* part of the key of a lane */
-    uint32_t size;
-    char *key;
-    size_t bytes; /* of the block */
-};
 
 /* A tenant's place on one level. */
 struct faasi_turn {
@@ -55,100 +43,6 @@ struct faasi_group {
     struct faasi_item *head; /* in its lane, or popped */
     struct faasi_ring items; /* behind it */
 };
-
-/* ---- keys ---- */
-
-static uint64_t key_hash(const void *owner, uint32_t level, faas_bytes key)
-{
-    uint64_t parts[3] = {(uintptr_t)owner, level, faasi_hash(key.data, key.size)};
-
-    return faasi_hash(parts, sizeof parts);
-}
-
-static faas_status keys_init(struct faasi_keys *keys, const faas_allocator *alloc)
-{
-    keys->slots = faasi_alloc_zeroed(alloc, KEYS_MIN * sizeof *keys->slots);
-    keys->size = KEYS_MIN;
-    keys->count = 0;
-    return keys->slots == NULL ? faasi_fail(FAAS_ENOMEM, "lanes: no memory") : FAAS_OK;
-}
-
-static void keys_fini(struct faasi_keys *keys, const faas_allocator *alloc)
-{
-    assert(keys->count == 0);
-    faasi_free(alloc, keys->slots, keys->size * sizeof *keys->slots);
-    keys->slots = NULL;
-}
-
-static struct faasi_keyed *keys_find(const struct faasi_keys *keys, uint64_t hash,
-                                     const void *owner, uint32_t level, faas_bytes key)
-{
-    struct faasi_keyed *at = keys->slots[hash & (keys->size - 1)];
-
-    while (at != NULL && !(at->hash == hash && at->owner == owner && at->level == level &&
-                           at->size == key.size &&
-                           (key.size == 0 || memcmp(at->key, key.data, key.size) == 0)))
-        at = at->next;
-    return at;
-}
-
-/* Twice the chains, if there is memory; else longer ones. */
-static void keys_grow(struct faasi_keys *keys, const faas_allocator *alloc)
-{
-    size_t size = keys->size * 2;
-    struct faasi_keyed **slots = faasi_alloc_zeroed(alloc, size * sizeof *slots);
-
-    if (slots == NULL)
-        return;
-    for (size_t i = 0; i < keys->size; i++) {
-        struct faasi_keyed *at = keys->slots[i], *next;
-
-        for (; at != NULL; at = next) {
-            next = at->next;
-            at->next = slots[at->hash & (size - 1)];
-            slots[at->hash & (size - 1)] = at;
-        }
-    }
-    faasi_free(alloc, keys->slots, keys->size * sizeof *keys->slots);
-    keys->slots = slots;
-    keys->size = size;
-}
-
-/* Adds a zeroed struct of `bytes` for a key that is not there; NULL without memory. */
-static void *keys_add(struct faasi_keys *keys, const faas_allocator *alloc, size_t bytes,
-                      uint64_t hash, const void *owner, uint32_t level, faas_bytes key)
-{
-    struct faasi_keyed *keyed;
-
-    if (key.size > UINT32_MAX ||
-        (keyed = faasi_alloc_zeroed(alloc, bytes + key.size)) == NULL)
-        return NULL;
-    keyed->hash = hash;
-    keyed->owner = owner;
-    keyed->level = level;
-    keyed->size = (uint32_t)key.size;
-    keyed->key = (char *)keyed + bytes;
-    keyed->bytes = bytes + key.size;
-    if (key.size > 0)
-        memcpy(keyed->key, key.data, key.size);
-    if (++keys->count > keys->size)
-        keys_grow(keys, alloc);
-    keyed->next = keys->slots[hash & (keys->size - 1)];
-    keys->slots[hash & (keys->size - 1)] = keyed;
-    return keyed;
-}
-
-static void keys_drop(struct faasi_keys *keys, const faas_allocator *alloc,
-                      struct faasi_keyed *keyed)
-{
-    struct faasi_keyed **at = &keys->slots[keyed->hash & (keys->size - 1)];
-
-    while (*at != keyed)
-        at = &(*at)->next;
-    *at = keyed->next;
-    keys->count--;
-    faasi_free(alloc, keyed, keyed->bytes);
-}
 
 /* ---- the heap of a level ---- */
 
@@ -248,9 +142,9 @@ faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
     memset(lanes, 0, sizeof *lanes);
     lanes->ageing = ageing;
     lanes->allocator = allocator;
-    if (keys_init(&lanes->tenants, allocator) != FAAS_OK ||
-        keys_init(&lanes->lanes, allocator) != FAAS_OK ||
-        keys_init(&lanes->groups, allocator) != FAAS_OK ||
+    if (faasi_keys_init(&lanes->tenants, allocator) != FAAS_OK ||
+        faasi_keys_init(&lanes->lanes, allocator) != FAAS_OK ||
+        faasi_keys_init(&lanes->groups, allocator) != FAAS_OK ||
         (lanes->plain = faasi_alloc_zeroed(allocator, sizeof *lanes->plain)) == NULL ||
         !heap_reserve(lanes, 1)) {
         faasi_lanes_fini(lanes);
@@ -262,9 +156,9 @@ faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
 
 void faasi_lanes_fini(struct faasi_lanes *lanes)
 {
-    keys_fini(&lanes->tenants, lanes->allocator);
-    keys_fini(&lanes->lanes, lanes->allocator);
-    keys_fini(&lanes->groups, lanes->allocator);
+    faasi_keys_fini(&lanes->tenants, lanes->allocator);
+    faasi_keys_fini(&lanes->lanes, lanes->allocator);
+    faasi_keys_fini(&lanes->groups, lanes->allocator);
     for (int i = 0; i < FAASI_LEVELS; i++)
         faasi_free(lanes->allocator, lanes->levels[i].heap,
                    lanes->levels[i].room * sizeof(struct faasi_turn *));
@@ -324,28 +218,28 @@ static struct faasi_lane *lane_open(struct faasi_lanes *lanes,
 
     if (FAASI_LIKELY(place->tenant.size == 0))
         return lane_plain(lanes, place->source, place->level);
-    hash = key_hash(NULL, 0, place->tenant);
-    tenant =
-        (struct faasi_tenant *)keys_find(&lanes->tenants, hash, NULL, 0, place->tenant);
+    hash = faasi_key_hash(NULL, 0, place->tenant);
+    tenant = (struct faasi_tenant *)faasi_keys_find(&lanes->tenants, hash, NULL, 0,
+                                                    place->tenant);
     if (tenant == NULL) {
         if (!heap_reserve(lanes, lanes->tenants.count + 2)) // with the one without a name
             return NULL;
-        tenant = keys_add(&lanes->tenants, lanes->allocator, sizeof *tenant, hash, NULL,
-                          0, place->tenant);
+        tenant = faasi_keys_add(&lanes->tenants, lanes->allocator, sizeof *tenant, hash,
+                                NULL, 0, place->tenant);
         if (tenant == NULL)
             return NULL;
         tenant_init(tenant);
     }
-    hash = key_hash(tenant, place->level, source);
-    lane =
-        (struct faasi_lane *)keys_find(&lanes->lanes, hash, tenant, place->level, source);
+    hash = faasi_key_hash(tenant, place->level, source);
+    lane = (struct faasi_lane *)faasi_keys_find(&lanes->lanes, hash, tenant, place->level,
+                                                source);
     if (lane != NULL)
         return lane;
-    lane = keys_add(&lanes->lanes, lanes->allocator, sizeof *lane, hash, tenant,
-                    place->level, source);
+    lane = faasi_keys_add(&lanes->lanes, lanes->allocator, sizeof *lane, hash, tenant,
+                          place->level, source);
     if (lane == NULL) {
         if (tenant->lane_count == 0)
-            keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
+            faasi_keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
         return NULL;
     }
     lane_init(lane, tenant, place->source, place->level);
@@ -365,9 +259,9 @@ static void lane_release(struct faasi_lanes *lanes, struct faasi_lane *lane)
                 tenant->turns[i].time = 0;
         return;
     }
-    keys_drop(&lanes->lanes, lanes->allocator, &lane->keyed);
+    faasi_keys_drop(&lanes->lanes, lanes->allocator, &lane->keyed);
     if (--tenant->lane_count == 0)
-        keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
+        faasi_keys_drop(&lanes->tenants, lanes->allocator, &tenant->keyed);
 }
 
 /* Puts a lane at the end of its tenant's turn, and the tenant into its level's. */
@@ -430,13 +324,13 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
     if (lane->count++ == 0)
         lane->tenant->lane_count++;
     if (place->group.data != NULL) {
-        uint64_t hash = key_hash(place->source, 0, place->group);
+        uint64_t hash = faasi_key_hash(place->source, 0, place->group);
 
-        group = (struct faasi_group *)keys_find(&lanes->groups, hash, place->source, 0,
-                                                place->group);
+        group = (struct faasi_group *)faasi_keys_find(&lanes->groups, hash, place->source,
+                                                      0, place->group);
         if (group == NULL) {
-            group = keys_add(&lanes->groups, lanes->allocator, sizeof *group, hash,
-                             place->source, 0, place->group);
+            group = faasi_keys_add(&lanes->groups, lanes->allocator, sizeof *group, hash,
+                                   place->source, 0, place->group);
             if (group == NULL) {
                 lane_release(lanes, lane);
                 return FAAS_ENOMEM;
@@ -558,7 +452,7 @@ static void group_advance(struct faasi_lanes *lanes, struct faasi_group *group,
     struct faasi_item *next = FAASI_HOLDER(struct faasi_item, at, group->items.next);
 
     if (faasi_ring_empty(&group->items)) {
-        keys_drop(&lanes->groups, lanes->allocator, &group->keyed);
+        faasi_keys_drop(&lanes->groups, lanes->allocator, &group->keyed);
         return;
     }
     group->head = next;

@@ -26,18 +26,18 @@
  * Source: S. J. Golestani, A Self-Clocked Fair Queueing Scheme for Broadband
  * Applications, INFOCOM 1994.
  *
- * Layer: 1 structures. Includes ring.h.
+ * Layer: 1 structures. Includes keyed.h and ring.h.
  * Locks: none; the caller's. */
 #ifndef FAASI_LANES_H
 #define FAASI_LANES_H
 
+#include "keyed.h"
 #include "ring.h"
 
 enum { FAASI_LEVELS = 3 };
 
 struct faasi_lane;
 struct faasi_group;
-struct faasi_keyed;
 struct faasi_tenant;
 
 /* What waits; embedded in what it is. */
@@ -65,12 +65,6 @@ struct faasi_level {
     uint64_t time;  /* of the tenant that was served last: where who comes begins */
     uint64_t order; /* of coming into the heap: settles equal times */
     uint64_t since; /* served last, or got its first lane */
-};
-
-/* Tenants, lanes and groups, found by what they are of. */
-struct faasi_keys {
-    struct faasi_keyed **slots; /* chains by hash */
-    size_t count, size;
 };
 
 struct faasi_lanes {

@@ -25,37 +25,17 @@ static bool fresh(const struct faasi_call *call)
 static bool answer(faas_runtime *rt, struct faasi_desk *desk, struct faasi_call *call,
                    const struct faasi_response *response, faas_result **result)
 {
-    faas_bytes output = faasi_response_output(response);
     struct faasi_place *place;
-    struct faas_result *out;
-    char *message;
-    void *copy;
 
     if (result == NULL)
         return true;
     place = faasi_desk_place(desk, &call->place);
     if (place == NULL)
         return false;
-    faasi_heap_start(place->heap, UINT64_MAX);
-    copy = faasi_heap_alloc(place->heap, output.size);
-    message = response->message_size == 0
-                  ? NULL
-                  : faasi_heap_alloc(place->heap, response->message_size + 1);
-    if (copy == NULL || (message == NULL && response->message_size != 0)) {
-        faasi_heap_wipe(place->heap);
+    *result = faasi_response_lend(response, place->heap);
+    if (*result == NULL)
         return false;
-    }
-    if (output.size != 0)
-        memcpy(copy, output.data, output.size);
-    if (message != NULL)
-        memcpy(message, faasi_response_message(response), response->message_size + 1);
-    out = faasi_heap_lend(place->heap);
-    out->output = faas_bytes_of(copy, output.size);
-    out->message = message == NULL ? "" : message;
-    out->code = response->code;
-    out->meter =
-        (faas_meter){.request_id = call->id != NULL ? *call->id : faasi_unseated_id(rt)};
-    *result = out;
+    (*result)->meter.request_id = call->id != NULL ? *call->id : faasi_unseated_id(rt);
     return true;
 }
 

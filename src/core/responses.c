@@ -59,6 +59,35 @@ void faasi_responses_init(struct faasi_responses *responses,
     responses->allocator = allocator;
 }
 
+struct faas_result *faasi_response_lend(const struct faasi_response *response,
+                                        struct faasi_heap *heap)
+{
+    faas_bytes output = faasi_response_output(response);
+    struct faas_result *out;
+    char *message;
+    void *copy;
+
+    faasi_heap_start(heap, UINT64_MAX);
+    copy = faasi_heap_alloc(heap, output.size);
+    message = response->message_size == 0
+                  ? NULL
+                  : faasi_heap_alloc(heap, response->message_size + 1);
+    if (copy == NULL || (message == NULL && response->message_size != 0)) {
+        faasi_heap_wipe(heap);
+        return NULL;
+    }
+    if (output.size != 0)
+        memcpy(copy, output.data, output.size);
+    if (message != NULL)
+        memcpy(message, faasi_response_message(response), response->message_size + 1);
+    out = faasi_heap_lend(heap);
+    out->output = faas_bytes_of(copy, output.size);
+    out->message = message == NULL ? "" : message;
+    out->code = response->code;
+    out->meter = (faas_meter){.run_ns = 0};
+    return out;
+}
+
 /* ---- the list by last use ---- */
 
 static void list_add(struct faasi_responses *responses, struct faasi_response *response)

@@ -9,12 +9,12 @@
  * A function, its versions and what replaces it have a cache each: so the version is part
  * of the key.
  *
- * Layer: 1 structures. Includes base.h; its code also clock.h and mem.h.
+ * Layer: 1 structures. Includes heap.h; its code also clock.h and mem.h.
  * Locks: the user's, around all but making and releasing. */
 #ifndef FAASI_RESPONSES_H
 #define FAASI_RESPONSES_H
 
-#include "base.h"
+#include "heap.h"
 
 #include <stdatomic.h>
 
@@ -55,6 +55,11 @@ struct faasi_response *faasi_response_make(const faas_allocator *allocator, uint
 
 /* Accepts NULL. */
 void faasi_response_release(struct faasi_response *response);
+
+/* Writes a response into a heap of nobody's, and lends that as a result without a meter.
+ * NULL without memory. */
+struct faas_result *faasi_response_lend(const struct faasi_response *response,
+                                        struct faasi_heap *heap);
 
 /* Another reference. */
 static inline struct faasi_response *faasi_response_share(struct faasi_response *response)
