@@ -7,6 +7,7 @@
  *     once     every submission that was accepted ends exactly once: what the runtime
  *              counts by condition adds up to what was submitted, and to what was told
  *     groups   no two of a group run at one moment, and of one submitter they run in order
+ *     keys     identical ones end with the one that runs
  *     handles  waits, looks, cancels and releases race with all of it */
 #include "stress.h"
 
@@ -142,6 +143,8 @@ static void submit(struct submitter *s, uint32_t *numbers, faas_invocation *hand
         options.ended = count_end;
         options.will_wait = handle != NULL;
     }
+    if ((more >> 15 & 7) == 0 && order.group == GROUPS)
+        options.key = faas_bytes_of(&order.fails, 1);
     status = faas_invoke_async(rt, fns[which], faas_bytes_of(&order, sizeof order),
                                &options, handle);
     REQUIRE_THAT(status == FAAS_OK || status == FAAS_EBUSY);
@@ -189,6 +192,7 @@ static void functions_register(void)
                                   FAAS_ASYNC(.queue_slots = 12, .on_queue_full = full[i],
                                              .retries = i == 0 ? FAAS_OFF : (uint32_t)i,
                                              .backoff_ns = 1000000, .blocking = i == 3,
+                                             .idempotency_ns = i == 2 ? 100000 : 0,
                                              .group_failure = i == 1 ? FAAS_GROUP_SKIP
                                                                      : FAAS_GROUP_BLOCK)),
                 &fns[i]) == FAAS_OK);
@@ -238,10 +242,10 @@ int main(int argc, char **argv)
     REQUIRE_THAT(faas_runtime_close(rt) == FAAS_OK); // who is told was told by now
     REQUIRE_THAT(atomic_load(&told) == atomic_load(&asked));
     (void)printf("seed %llu: %llu submitted, %llu refused, %llu succeeded, %llu retried, "
-                 "%llu cancelled, %llu dropped\n",
+                 "%llu cancelled, %llu dropped, %llu shared\n",
                  (unsigned long long)seed, (unsigned long long)stats.submitted,
                  (unsigned long long)stats.refused, (unsigned long long)stats.succeeded,
                  (unsigned long long)stats.retried, (unsigned long long)stats.cancelled,
-                 (unsigned long long)stats.dropped);
+                 (unsigned long long)stats.dropped, (unsigned long long)stats.shared);
     return 0;
 }

@@ -146,6 +146,22 @@ typedef enum faas_jitter {
     FAAS_JITTER_NONE = 2     /**< the backoff itself */
 } faas_jitter;
 
+/** Room that a key function may write into. */
+#define FAAS_KEY_ROOM 256
+
+/**
+ * Tells what an invocation is to be known by: those of a function with equal keys are
+ * identical, and run once (see `key` in faas_submit_options).
+ *
+ * @param room  FAAS_KEY_ROOM bytes to write a key into, until it is copied.
+ * @return the key: of `input`, of `room`, or something that lasts. `data` NULL: this one
+ *         has none.
+ *
+ * Thread: the submitter's, with no lock held.
+ */
+typedef faas_bytes faas_key(faas_bytes input, const faas_event *event, char *room,
+                            void *user);
+
 /**
  * How a function is invoked asynchronously: its queue, retries and ends. Make one with
  * FAAS_ASYNC(); a field that is 0 or NULL has its default. New fields come at the end.
@@ -172,6 +188,12 @@ typedef struct faas_async {
     uint32_t dead_letters;       /**< FAAS_OFF: failures are not kept there */
     faas_destination on_success; /**< of one that succeeded */
     faas_destination on_failure; /**< of every other */
+    faas_key *key;               /**< of submissions that name none; default: no key */
+    void *key_user;              /**< handed to `key` */
+    uint64_t idempotency_ns;     /**< how long the result of one with a key answers those
+                                      that come with the same key; default: not at all */
+    uint64_t idempotency_bytes;  /**< of such results, with their own memory; default
+                                      16 MiB; who was not asked for longest goes */
 } faas_async;
 
 /** Asynchronous policy with the named fields over the defaults. */
@@ -207,6 +229,13 @@ typedef struct faas_submit_options {
     uint32_t will_wait;     /**< 1: the submitter waits for it soon, and runs it itself if
                                  nobody did by then; nobody is woken for it */
     uint32_t reserved;      /**< 0 */
+    faas_bytes key; /**< idempotency key: while an invocation of this function with
+                                 an equal key is under way, this one does not run, but ends
+                                 as that one does; and in the function's window
+                                 (`idempotency_ns`) after its success it ends at once, with
+                                 its result. A failure is shared and not kept. Of one that
+                                 is cancelled, dropped or too late the next one takes the
+                                 place. Default: that of the function's `key` */
 } faas_submit_options;
 
 /** Options with the named fields over the defaults: `FAAS_SUBMIT(.group = faas_str("7"))`. */
@@ -406,6 +435,8 @@ typedef struct faas_async_stats {
     uint32_t workers;      /**< threads */
     uint32_t workers_idle; /**< of these, asleep */
     uint32_t reserved;     /**< 0 */
+    uint64_t shared;       /**< of those that ended, with the result of another one that
+                                had the same key */
 } faas_async_stats;
 
 /**

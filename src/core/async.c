@@ -116,7 +116,8 @@ void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
         faasi_async_arm(async, next);
     while (FAASI_UNLIKELY((job = ending->first) != NULL)) {
         ending->first = job->after;
-        faasi_async_end(async, job, (faas_condition)job->condition, job->status, NULL);
+        faasi_async_end(async, job, (faas_condition)job->condition, job->status,
+                        job->result);
         faasi_async_unref(async, job);
     }
 }
@@ -165,6 +166,8 @@ void faasi_async_withdraw(struct faasi_job *job)
         return;
     faasi_timer_stop(&async->wheel, &job->alarm.timer);
     faasi_ring_remove(&job->aged);
+    if (where == FAASI_IN_ONCE)
+        faasi_ring_remove(&job->extra->fellow);
     if (where == FAASI_IN_LANES || where == FAASI_IN_RETRY)
         faasi_lanes_done(&q->crew->lanes, &job->item, where == FAASI_IN_RETRY,
                          faasi_async_now_ns(async));
@@ -173,16 +176,25 @@ void faasi_async_withdraw(struct faasi_job *job)
     faasi_async_unref(async, job);
 }
 
+void faasi_job_end_as(struct faasi_job *job, faas_condition condition, faas_status status,
+                      faas_result *result)
+{
+    if (!faasi_job_claim(job))
+        return;
+    if (result != NULL)
+        atomic_fetch_add_explicit(&result->shares, 1, memory_order_relaxed);
+    job->result = result;
+    faasi_job_ref(job);
+    faasi_async_withdraw(job);
+    end_later(job, condition, status);
+}
+
 /* Ends a job that waits, for its time is over, its queue gives it up, or there is no
  * memory. Holds: lock. */
 void faasi_job_give_up(struct faasi_job *job, faas_condition condition,
                        faas_status status)
 {
-    if (!faasi_job_claim(job))
-        return;
-    faasi_job_ref(job);
-    faasi_async_withdraw(job);
-    end_later(job, condition, status);
+    faasi_job_end_as(job, condition, status, NULL);
 }
 
 void faasi_job_expire(struct faasi_job *job)
@@ -275,6 +287,20 @@ static void job_wait_for_seat(struct faasi_job *job, bool oldest)
     job_call_helper(job);
 }
 
+/* A job that was accepted finds no memory to wait in: it ends as an invocation does that
+ * found none. Holds: lock. */
+static void job_lose(struct faasi_job *job)
+{
+    struct faasi_async *async = job->queue->async;
+
+    job->where = FAASI_IN_NOTHING;
+    room_release(job);
+    if (faasi_job_claim(job))
+        end_later(job, FAAS_RETRIES_EXHAUSTED, FAAS_ENOMEM); // with our reference
+    else
+        faasi_async_unref(async, job);
+}
+
 /* Puts a job into its lane for the first time, or without its group. Holds: lock. */
 static void job_enter(struct faasi_job *job, uint64_t now)
 {
@@ -290,18 +316,11 @@ static void job_enter(struct faasi_job *job, uint64_t now)
         if (!job->ungrouped)
             place.group = extra->group;
     }
-    if (FAASI_UNLIKELY(faasi_lanes_push(&q->crew->lanes, &job->item, &place, now) !=
-                       FAAS_OK)) {
-        /* It was accepted, so it ends as an invocation does that found no memory. */
-        if (faasi_job_claim(job))
-            end_later(job, FAAS_RETRIES_EXHAUSTED, FAAS_ENOMEM); // with our reference
-        else
-            faasi_async_unref(q->async, job);
-        job->where = FAASI_IN_NOTHING;
-        room_release(job);
-        return;
-    }
-    job_wait_for_seat(job, false);
+    if (FAASI_LIKELY(faasi_lanes_push(&q->crew->lanes, &job->item, &place, now) ==
+                     FAAS_OK))
+        job_wait_for_seat(job, false);
+    else
+        job_lose(job);
 }
 
 /* Whether a job's end was not claimed yet. Who claims it from here on takes it out of where
@@ -312,11 +331,12 @@ static bool job_is_queued(const struct faasi_job *job)
            FAASI_JOB_QUEUED;
 }
 
-/* What is needed of a job soon comes from another processor, or from far. */
-static void job_prefetch(const struct faasi_job *job)
+/* What is needed of a job soon comes from another processor, or from far. It may be none:
+ * it is not looked at. */
+static void job_prefetch(const struct faasi_item *item)
 {
-    __builtin_prefetch(job, 1);
-    __builtin_prefetch(&job->item, 1);
+    __builtin_prefetch((const char *)item - offsetof(struct faasi_job, item), 1);
+    __builtin_prefetch(item, 1);
 }
 
 void faasi_async_drain(struct faasi_async *async)
@@ -327,8 +347,11 @@ void faasi_async_drain(struct faasi_async *async)
     struct faasi_job *job;
 
     while (left != 0 && (job = faasi_inlet_take(&async->inlet)) != NULL) {
-        if (--left != 0)
-            job_prefetch(faasi_inlet_peek(&async->inlet));
+        const struct faasi_job *next =
+            --left == 0 ? NULL : faasi_inlet_peek(&async->inlet);
+
+        if (next != NULL)
+            job_prefetch(&next->item);
         job->queue->submitted++;
         if (now == 0)
             now = faasi_async_now_ns(async);
@@ -391,11 +414,51 @@ static void job_wait_for_time(struct faasi_job *job, uint8_t where)
 
 void faasi_async_enter(struct faasi_job *job)
 {
+    enum faasi_once_role role = FAASI_ONCE_RUNS;
+
     job->queue->submitted++;
-    if (job->retry_ns != 0)
+    if (job->extra != NULL && job->extra->key.data != NULL)
+        role = faasi_once_enter(job);
+    if (role == FAASI_ONCE_NOMEM)
+        job_lose(job);
+    else if (role == FAASI_ONCE_RUNS && job->retry_ns != 0)
         job_wait_for_time(job, FAASI_IN_DELAY);
-    else
+    else if (role == FAASI_ONCE_RUNS)
         job_enter(job, faasi_async_now_ns(job->queue->async));
+}
+
+bool faasi_async_follow(struct faasi_job *job)
+{
+    if (job->retry_ns == 0 && !job_move(job, FAASI_JOB_QUEUED, FAASI_JOB_DELAYED)) {
+        job->where = FAASI_IN_NOTHING; // cancelled on its way
+        room_release(job);
+        faasi_async_unref(job->queue->async, job);
+        return false;
+    }
+    job->where = FAASI_IN_ONCE;
+    faasi_ring_init(&job->extra->fellow);
+    faasi_ring_insert(&job->queue->later, &job->aged);
+    job->alarm.ring = job_time_over;
+    faasi_timer_start(&job->queue->async->wheel, &job->alarm.timer, job_end_ns(job));
+    return true;
+}
+
+bool faasi_async_promote(struct faasi_job *job)
+{
+    struct faasi_queue *q = job->queue;
+    struct faasi_async *async = q->async;
+    bool closing = atomic_load_explicit(&async->closing, memory_order_relaxed);
+
+    if (q->function == NULL || closing) {
+        faasi_job_give_up(job, FAAS_DROPPED, closing ? FAAS_ECLOSED : FAAS_ENOENT);
+        return false;
+    }
+    if (!job_move(job, FAASI_JOB_DELAYED, FAASI_JOB_QUEUED))
+        return false;
+    faasi_timer_stop(&async->wheel, &job->alarm.timer);
+    faasi_ring_remove(&job->aged);
+    job_enter(job, faasi_async_now_ns(async));
+    return true;
 }
 
 void faasi_job_count(struct faasi_job *job, faas_condition condition)
@@ -538,7 +601,7 @@ void faasi_async_take(struct faasi_worker *worker, uint32_t most)
            (item = faasi_lanes_pop(lanes, now)) != NULL) {
         struct faasi_job *job = FAASI_HOLDER(struct faasi_job, item, item);
 
-        job_prefetch(FAASI_HOLDER(struct faasi_job, item, faasi_lanes_behind(item)));
+        job_prefetch(faasi_lanes_behind(item));
         if (worker_take(worker, job))
             spent += job->queue->mean == UINT64_MAX ? enough : job->queue->mean;
     }
@@ -568,14 +631,20 @@ bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job)
 
 bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
 {
-    job->queue->submitted++;
+    bool keyed = job->extra != NULL && job->extra->key.data != NULL;
+
+    if (keyed && faasi_once_is_under_way(job))
+        return false;
     room_retake(job);
-    job_enter(job, faasi_async_now_ns(worker->async));
-    if (faasi_async_take_one(worker, job))
+    faasi_async_enter(job);
+    if ((keyed && job->extra->once == NULL) || faasi_async_take_one(worker, job))
         return true;
     job->queue->submitted--;
-    if (faasi_job_claim(job))
+    if (faasi_job_claim(job)) {
+        if (keyed)
+            faasi_once_forget(job);
         faasi_async_withdraw(job);
+    }
     return false;
 }
 

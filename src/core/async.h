@@ -25,7 +25,7 @@
  * Layer: 3 path. Parts: async_queue.c policies and queues; async.c
  * the lock, the lanes, taking, settling; async_run.c
  * running one job; async_end.c ends and records; async_submit.c; async_crew.c threads;
- * async_open.c opening and closing; async_public.c handles and numbers.
+ * async_once.c keys; async_open.c opening and closing; async_public.c handles and numbers.
  * Locks: `lock`, after the gate's; before jobs.grow. */
 #ifndef FAASI_ASYNC_H
 #define FAASI_ASYNC_H
@@ -33,8 +33,10 @@
 #include "clock.h"
 #include "inlet.h"
 #include "jobs.h"
+#include "keyed.h"
 #include "lanes.h"
 #include "park.h"
+#include "responses.h"
 #include "sync.h"
 #include "timer.h"
 
@@ -74,6 +76,8 @@ struct faasi_queue {
     _Atomic uint64_t timeout_ticks; /* its function's, when it was taken last */
     atomic_uint on_full;
     atomic_bool silent;               /* nobody wants to hear of a success */
+    atomic_bool keyed;                /* its policy has a key function */
+    atomic_bool keeps;                /* ... and a window */
     struct faasi_queue *next, **link; /* Lock: all of the runtime */
     struct faasi_function *function;  /* Lock: NULL once it is gone */
     char *name;
@@ -98,7 +102,8 @@ struct faasi_queue {
     struct faasi_ring aged;  /* what waits in the lanes, by age */
     struct faasi_ring later; /* what waits for its time */
     struct faasi_alarm age;
-    uint64_t submitted, retried;
+    uint64_t submitted, retried, shared;
+    struct faasi_responses kept; /* what answers those that come again */
     struct faasi_ends ends;
 };
 
@@ -172,6 +177,7 @@ struct faasi_async {
     _Alignas(FAASI_CACHELINE) faasi_mutex lock;
     faasi_cond room; /* something was taken out; a clock moved; a guest left */
     struct faasi_timers wheel;
+    struct faasi_keys once; /* what runs for all with its key */
     struct faasi_queue *queues;
     struct faasi_queue *orphans; /* their function is gone; freed with their last job */
     struct faasi_worker *workers;
@@ -319,6 +325,18 @@ void faasi_queue_drop(struct faasi_queue *q, faas_status status);
 void faasi_job_give_up(struct faasi_job *job, faas_condition condition,
                        faas_status status);
 
+/* The same for one that gets a share of `result`, which may be NULL. */
+void faasi_job_end_as(struct faasi_job *job, faas_condition condition, faas_status status,
+                      faas_result *result);
+
+/* Has a job that was just made wait for the end of another one, at most until the end of
+ * its own time. False if its end was claimed: then it is gone. Holds: lock. */
+bool faasi_async_follow(struct faasi_job *job);
+
+/* Has such a job wait for a seat, as if it had just come. False if its end was claimed.
+ * Holds: lock. */
+bool faasi_async_promote(struct faasi_job *job);
+
 /* Puts a job that was just made where it waits: for a seat, or until `retry_ns`. Holds:
  * lock. */
 void faasi_async_enter(struct faasi_job *job);
@@ -343,6 +361,8 @@ void faasi_async_unref(struct faasi_async *async, struct faasi_job *job);
 faas_status faasi_async_policy_open(const faas_async *from,
                                     const faas_allocator *allocator,
                                     struct faasi_async_policy **policy);
+/* The policy of a queue, with a reference. Holds nothing. */
+struct faasi_async_policy *faasi_queue_policy(struct faasi_queue *q);
 void faasi_async_policy_release(struct faasi_async_policy *policy); /* accepts NULL */
 
 /* Gives a function a queue with that policy, or its queue that policy. Takes it over. The
@@ -386,6 +406,27 @@ void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now_ns);
 /* Whether a handler that this thread runs, or one that it is nested in, is of `job`, or of
  * one that stands before it in its group: then it must not wait for it. */
 bool faasi_job_waits_for_us(const struct faasi_job *job);
+
+/* ---- async_once.c ---- */
+
+/* What becomes of a job with a key that was just made. */
+enum faasi_once_role {
+    FAASI_ONCE_RUNS,    /* it runs, for all with its key */
+    FAASI_ONCE_FOLLOWS, /* it waits for another one, or was answered: it may be gone */
+    FAASI_ONCE_NOMEM
+};
+
+/* Holds: lock. */
+enum faasi_once_role faasi_once_enter(struct faasi_job *job);
+
+/* Whether another one with its key is under way. Holds: lock. */
+bool faasi_once_is_under_way(const struct faasi_job *job);
+
+/* A job was to run for all with its key, and does not. Nobody waits for it. Holds: lock. */
+void faasi_once_forget(struct faasi_job *job);
+
+/* A job that runs for all with its key has ended, and nobody knows yet. Holds nothing. */
+void faasi_once_land(struct faasi_async *async, struct faasi_job *job);
 
 /* ---- async_end.c ---- */
 

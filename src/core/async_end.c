@@ -109,17 +109,6 @@ static bool destination_send(faas_runtime *rt, const faas_destination *to,
     return sent;
 }
 
-static struct faasi_async_policy *policy_take(struct faasi_queue *q)
-{
-    struct faasi_async_policy *policy;
-
-    faasi_lock_soon(&q->async->lock);
-    policy = q->policy;
-    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
-    faasi_unlock(&q->async->lock);
-    return policy;
-}
-
 /* ---- the end ---- */
 
 /* From here on it has ended for everybody who looks. */
@@ -141,7 +130,7 @@ static void end_publish(struct faasi_job *job)
 static void end_loudly(struct faasi_async *async, struct faasi_job *job)
 {
     faas_runtime *rt = async->rt;
-    struct faasi_async_policy *policy = policy_take(job->queue);
+    struct faasi_async_policy *policy = faasi_queue_policy(job->queue);
     faas_record record = record_of(job);
     bool success = record.condition == FAAS_SUCCESS;
     bool kept = false;
@@ -168,6 +157,8 @@ void faasi_async_end(struct faasi_async *async, struct faasi_job *job,
     job->condition = (uint8_t)condition;
     job->status = status;
     job->result = result;
+    if (FAASI_UNLIKELY(job->extra != NULL && job->extra->once != NULL))
+        faasi_once_land(async, job);
     if (FAASI_LIKELY(condition == FAAS_SUCCESS &&
                      (job->extra == NULL || job->extra->ended == NULL) &&
                      atomic_load_explicit(&job->queue->silent, memory_order_relaxed)))

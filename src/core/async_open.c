@@ -259,6 +259,9 @@ faas_status faasi_async_init(struct faasi_async *async, faas_runtime *rt,
         status = faasi_lanes_init(&async->crews[i].lanes, AGEING_NS, async->allocator);
     if (status != FAAS_OK)
         goto fini_lanes;
+    status = faasi_keys_init(&async->once, async->allocator);
+    if (status != FAAS_OK)
+        goto fini_lanes;
     async->listener.moved = clock_moved;
     async->listener.user = async;
     if (rt->clock != NULL)
@@ -385,6 +388,7 @@ void faasi_async_fini(struct faasi_async *async)
         faasi_clock_ignore(async->rt->clock, &async->listener);
     leftovers_free(async);
     fds_close(async);
+    faasi_keys_fini(&async->once, async->allocator);
     for (int i = 0; i < FAASI_CREWS; i++)
         faasi_lanes_fini(&async->crews[i].lanes);
     faasi_jobs_fini(&async->jobs);

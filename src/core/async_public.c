@@ -285,6 +285,7 @@ static void queue_add(faas_async_stats *stats, struct faasi_queue *q, uint64_t n
 
     stats->submitted += q->submitted;
     stats->retried += q->retried;
+    stats->shared += q->shared;
     stats->refused += faasi_read(&q->refused);
     ends_add(stats, q->ends.by);
     stats->queued += faasi_read(&q->jobs) & FAASI_WAITING_MASK;

@@ -64,6 +64,8 @@ static void policy_fill(faas_async *p)
         p->group_failure = FAAS_GROUP_BLOCK;
     if (p->age_ns == 0)
         p->age_ns = 21600 * SECOND;
+    if (p->idempotency_bytes == 0)
+        p->idempotency_bytes = UINT64_C(16) << 20;
 }
 
 static faas_status text_own(const faas_allocator *allocator, const char **text)
@@ -127,6 +129,17 @@ void faasi_async_policy_release(struct faasi_async_policy *policy)
 
 /* ---- queues ---- */
 
+struct faasi_async_policy *faasi_queue_policy(struct faasi_queue *q)
+{
+    struct faasi_async_policy *policy;
+
+    faasi_lock_soon(&q->async->lock);
+    policy = q->policy;
+    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    faasi_unlock(&q->async->lock);
+    return policy;
+}
+
 void faasi_queue_block(struct faasi_queue *q, uint64_t now)
 {
     const struct faasi_function *f = q->function;
@@ -187,6 +200,13 @@ static void queue_apply(struct faasi_queue *q, struct faasi_async_policy *policy
                               p->on_success.event_type == NULL &&
                               p->on_success.ended == NULL,
                           memory_order_relaxed);
+    atomic_store_explicit(&q->keyed, p->key != NULL, memory_order_relaxed);
+    atomic_store_explicit(&q->keeps, p->idempotency_ns != 0, memory_order_relaxed);
+    q->kept.bytes_max = p->idempotency_ns == 0 ? 0 : p->idempotency_bytes;
+    q->kept.age_ticks = p->idempotency_ns == FAAS_FOREVER
+                            ? UINT64_MAX
+                            : faasi_ns_to_ticks(q->async->clock, p->idempotency_ns);
+    faasi_responses_clear(&q->kept); // of another version, or kept by other rules
 }
 
 /* Takes over `policy` on success. */
@@ -212,6 +232,7 @@ static struct faasi_queue *queue_open(struct faasi_async *async, struct faasi_fu
     q->mean = UINT64_MAX;
     faasi_ring_init(&q->aged);
     faasi_ring_init(&q->later);
+    faasi_responses_init(&q->kept, async->allocator);
     q->age.ring = queue_age;
     queue_apply(q, policy);
     return q;
@@ -222,6 +243,7 @@ void faasi_queue_free(struct faasi_async *async, struct faasi_queue *q)
     faasi_gate_unwatch(&async->rt->gate, &q->watch);
     faasi_source_fini(&q->crew->lanes, &q->source);
     faasi_async_policy_release(q->policy);
+    faasi_responses_fini(&q->kept);
     faasi_free(async->allocator, q->name, strlen(q->name) + 1);
     faasi_free_lines(async->allocator, q, sizeof *q);
 }
@@ -241,6 +263,7 @@ static void queue_fold(struct faasi_async *async, const struct faasi_queue *q)
 
     gone->submitted += q->submitted;
     gone->retried += q->retried;
+    gone->shared += q->shared;
     gone->refused += faasi_read(&q->refused);
     gone->succeeded += q->ends.by[FAAS_SUCCESS];
     gone->exhausted += q->ends.by[FAAS_RETRIES_EXHAUSTED];

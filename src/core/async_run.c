@@ -97,7 +97,9 @@ static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
 static bool ends_silently(const struct faasi_job *job)
 {
     return atomic_load_explicit(&job->queue->silent, memory_order_relaxed) &&
-           (job->extra == NULL || job->extra->ended == NULL) && faasi_job_is_sole(job);
+           (job->extra == NULL ||
+            (job->extra->ended == NULL && job->extra->key.data == NULL)) &&
+           faasi_job_is_sole(job);
 }
 
 /* Calls the handler. `*now` is the time, and becomes that when it came back. */

@@ -17,6 +17,7 @@ struct submission {
     const faas_submit_options *options;
     uint64_t deadline_ns, start_ns;
     uint64_t ticks; /* when */
+    faas_bytes key; /* of this one; `data` NULL: none */
     bool handled;
     bool event_is_input;
 };
@@ -128,7 +129,7 @@ static struct faasi_job_extra *extra_make(struct faasi_async *async,
     const faas_submit_options *o = s->options;
     struct faasi_job_extra *extra;
     size_t bytes = sizeof *extra + o->tenant.size + o->group.size + o->trace.size +
-                   (s->event_is_input ? 0 : input.size) + FAASI_ALIGN;
+                   s->key.size + (s->event_is_input ? 0 : input.size) + FAASI_ALIGN;
     char *at;
 
     extra = faasi_alloc(async->allocator, bytes);
@@ -143,6 +144,7 @@ static struct faasi_job_extra *extra_make(struct faasi_async *async,
                                  .tenant = o->tenant,
                                  .group = o->group,
                                  .trace = o->trace,
+                                 .key = s->key,
                                  .weight = o->tenant_weight == 0 ? 1 : o->tenant_weight};
     at = (char *)(extra + 1);
     /* The input first: handlers may cast it. Beside an event, that has a transformed one,
@@ -155,7 +157,8 @@ static struct faasi_job_extra *extra_make(struct faasi_async *async,
     }
     at = text_put(at, &extra->tenant);
     at = text_put(at, &extra->group);
-    (void)text_put(at, &extra->trace);
+    at = text_put(at, &extra->trace);
+    (void)text_put(at, &extra->key);
     return extra;
 }
 
@@ -165,7 +168,7 @@ static bool needs_extra(const struct submission *s, faas_bytes input)
 
     return has_own_input(s, input) || s->deadline_ns != FAAS_FOREVER ||
            s->start_ns != 0 || o->ended != NULL || o->tenant.data != NULL ||
-           o->group.data != NULL || o->trace.data != NULL;
+           o->group.data != NULL || o->trace.data != NULL || s->key.data != NULL;
 }
 
 /* A job for which there is room; NULL without memory. */
@@ -185,6 +188,7 @@ static struct faasi_job *job_make(struct faasi_async *async, struct faasi_queue 
             faasi_jobs_give(&async->jobs, job);
             return NULL;
         }
+        job->extra->job = job;
     }
     job->event = s->event == NULL ? NULL : faas_event_acquire(s->event);
     job->condition = FAAS_CONDITION_NONE;
@@ -373,7 +377,7 @@ static faas_status job_submit(struct faasi_async *async, struct faasi_queue *q,
         room_give_back(async, q, 1, s->event_is_input ? 0 : input.size);
         return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
     }
-    if (FAASI_UNLIKELY(s->start_ns != 0) ||
+    if (FAASI_UNLIKELY(s->start_ns != 0 || s->key.data != NULL) ||
         FAASI_UNLIKELY(!faasi_inlet_put(&async->inlet, job)))
         *left = job;
     return FAAS_OK;
@@ -420,6 +424,36 @@ static faas_status full_submit(struct faasi_async *async, struct faasi_queue *q,
     return refused(async, q);
 }
 
+static bool is_keyed(const struct faasi_queue *q, const struct submission *s)
+{
+    return s->options->key.data != NULL ||
+           atomic_load_explicit(&q->keyed, memory_order_relaxed);
+}
+
+/* Submits one that has a key, or whose function may give it one. By a visitor; `q` is
+ * kept. */
+static faas_status keyed_submit(struct faasi_async *async, struct faasi_queue *q,
+                                const struct submission *s, faas_bytes input,
+                                faas_invocation *invocation, struct faasi_job **left)
+{
+    struct submission keyed = *s;
+    char room[FAAS_KEY_ROOM];
+
+    keyed.key = s->options->key;
+    if (keyed.key.data == NULL) {
+        struct faasi_async_policy *policy = faasi_queue_policy(q);
+
+        if (policy->of.key != NULL)
+            keyed.key =
+                policy->of.key(s->event_is_input ? faas_event_data(s->event) : input,
+                               s->event, room, policy->of.key_user);
+        faasi_async_policy_release(policy);
+    }
+    if (room_reserve(async, q, s->event_is_input ? 0 : input.size))
+        return job_submit(async, q, &keyed, input, invocation, left);
+    return full_submit(async, q, &keyed, input, invocation, left);
+}
+
 /* Submits one job, and wakes who runs it unless `quietly`; `*crew` is whose it is. In a
  * read section, which it leaves. What may wait, or call somebody, it does outside of
  * that, as a visitor. */
@@ -430,14 +464,15 @@ static faas_status submit_one(struct faasi_async *async, const struct submission
     struct faasi_job *left = NULL;
     struct faasi_queue *q;
     faas_status status = queue_find(async, s->fn, &q);
-    bool room, visitor;
+    bool room, visitor, keyed;
 
     if (FAASI_UNLIKELY(status != FAAS_OK)) {
         faasi_read_leave();
         return status;
     }
     *crew = q->crew;
-    room = room_reserve(async, q, s->event_is_input ? 0 : input.size);
+    keyed = FAASI_UNLIKELY(is_keyed(q, s));
+    room = !keyed && room_reserve(async, q, s->event_is_input ? 0 : input.size);
     if (FAASI_LIKELY(room))
         status = job_submit(async, q, s, input, invocation, &left);
     visitor = FAASI_UNLIKELY(!room || left != NULL);
@@ -445,7 +480,9 @@ static faas_status submit_one(struct faasi_async *async, const struct submission
         faasi_async_keep(async);
         atomic_fetch_add_explicit(&q->jobs, FAASI_JOB_ONE, memory_order_relaxed);
         faasi_read_leave();
-        if (!room)
+        if (keyed)
+            status = keyed_submit(async, q, s, input, invocation, &left);
+        else if (!room)
             status = full_submit(async, q, s, input, invocation, &left);
         if (left != NULL)
             job_put_slowly(async, left);
@@ -499,7 +536,7 @@ static void lot_submit(struct faasi_async *async, const struct submission *s,
         count = FAASI_BATCH_MAX;
     for (size_t i = 0; inputs != NULL && !s->event_is_input && i < count; i++)
         bytes += inputs[i].size;
-    if (queue_find(async, s->fn, &q) == FAAS_OK)
+    if (queue_find(async, s->fn, &q) == FAAS_OK && !is_keyed(q, s))
         room = room_slots(async, q, count);
     if (room != 0 && (room < count || !room_bytes(async, q, bytes))) {
         room_give_back(async, q, room, 0);

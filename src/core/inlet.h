@@ -89,9 +89,8 @@ static inline uint32_t faasi_inlet_put_many(struct faasi_inlet *inlet, void *con
         struct faasi_inlet_cell *cell = &inlet->cells[(at + i) & inlet->mask];
 
         cell->what = what[i];
-        atomic_store_explicit(&cell->seq, at + i + 1, memory_order_release);
+        atomic_store_explicit(&cell->seq, at + i + 1, memory_order_seq_cst);
     }
-    atomic_thread_fence(memory_order_seq_cst);
     return count;
 }
 
