@@ -376,6 +376,7 @@ void faasi_orphans_free(struct faasi_async *async)
         *at = q->next;
         q->next = idle;
         idle = q;
+        faasi_timer_stop(&async->wheel, &q->age.timer); // of one that has run since
     }
     faasi_async_unlock(async, &ending);
     while ((q = idle) != NULL) {
