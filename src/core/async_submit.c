@@ -80,29 +80,42 @@ static bool room_bytes(struct faasi_async *async, struct faasi_queue *q, uint64_
     return false;
 }
 
-static void room_give_back(struct faasi_async *async, struct faasi_queue *q,
-                           uint64_t jobs, uint64_t bytes)
+static void slot_give_back(struct faasi_async *async, struct faasi_queue *q)
 {
-    faasi_count_less(&q->jobs, jobs * (FAASI_JOB_ONE + 1));
-    faasi_count_less(&async->slots, jobs);
-    if (bytes != 0) {
-        faasi_count_less(&q->bytes, bytes);
-        faasi_count_less(&async->bytes, bytes);
-    }
-    if (atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0) {
-        faasi_async_wake_room(async);
-    }
+    faasi_count_less(&q->jobs, FAASI_JOB_ONE + 1);
+    faasi_count_less(&async->slots, 1);
 }
 
-/* One slot and its bytes. */
-static bool room_reserve(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+/* Who found no room because we had it looks again. Holds nothing. */
+static void room_tell(struct faasi_async *async)
 {
+    if (atomic_load_explicit(&async->want_room, memory_order_seq_cst) != 0)
+        faasi_async_wake_room(async);
+}
+
+/* One slot and its bytes. `*back` is set where somebody else may have found no slot for
+ * our sake: then room_tell() follows, unless this is under the lock, as they look. */
+static bool room_try(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes,
+                     bool *back)
+{
+    *back = false;
     if (room_slots(async, q, 1) == 0)
         return false;
     if (room_bytes(async, q, bytes))
         return true;
-    room_give_back(async, q, 1, 0);
+    slot_give_back(async, q);
+    *back = true;
     return false;
+}
+
+/* The same. Holds nothing. */
+static bool room_reserve(struct faasi_async *async, struct faasi_queue *q, uint64_t bytes)
+{
+    bool back, reserved = room_try(async, q, bytes, &back);
+
+    if (back)
+        room_tell(async);
+    return reserved;
 }
 
 /* ---- a job ---- */
@@ -245,7 +258,7 @@ static bool room_await(struct faasi_async *async, struct faasi_queue *q, uint64_
 {
     uint64_t until =
         faasi_ns_after(faasi_async_now_ns(async), faasi_read(&q->room_wait_ns));
-    bool reserved = false, any;
+    bool reserved = false, any, back;
 
     atomic_fetch_add_explicit(&async->want_room, 1, memory_order_seq_cst);
     for (;;) {
@@ -258,7 +271,7 @@ static bool room_await(struct faasi_async *async, struct faasi_queue *q, uint64_
         }
         faasi_lock(&async->lock);
         if (!reserved)
-            reserved = room_reserve(async, q, bytes);
+            reserved = room_try(async, q, bytes, &back);
         if (reserved || now >= until || q->crew->max == 0 ||
             atomic_load_explicit(&async->closing, memory_order_relaxed)) {
             faasi_unlock(&async->lock);
@@ -374,7 +387,12 @@ static faas_status job_submit(struct faasi_async *async, struct faasi_queue *q,
 
     *left = NULL;
     if (FAASI_UNLIKELY(job == NULL)) {
-        room_give_back(async, q, 1, s->event_is_input ? 0 : input.size);
+        slot_give_back(async, q);
+        if (!s->event_is_input && input.size != 0) {
+            faasi_count_less(&q->bytes, input.size);
+            faasi_count_less(&async->bytes, input.size);
+        }
+        room_tell(async);
         return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
     }
     if (FAASI_UNLIKELY(s->start_ns != 0 || s->key.data != NULL) ||
