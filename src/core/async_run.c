@@ -42,8 +42,8 @@ static uint64_t backoff(struct faasi_async *async, const faas_async *policy,
 
 /* Whether an attempt that came to `status` is followed by another one; then when, an
  * instant. Holds: lock. */
-static bool is_retried(struct faasi_job *job, faas_status status, uint32_t attempts,
-                       uint64_t now)
+static bool is_retried(const struct faasi_job *job, faas_status status, uint32_t attempts,
+                       uint64_t now, uint64_t *retry_ns)
 {
     struct faasi_async *async = job->queue->async;
     const faas_async *policy = &job->queue->policy->of;
@@ -52,13 +52,14 @@ static bool is_retried(struct faasi_job *job, faas_status status, uint32_t attem
     if ((policy->retry_on & kind_of(status)) == 0 || attempts > policy->retries)
         return false;
     wait = backoff(async, policy, attempts);
-    job->retry_ns = now + wait < now ? FAAS_FOREVER : now + wait;
+    *retry_ns = faasi_ns_after(now, wait);
     return true;
 }
 
-/* Takes a running attempt to another phase; false if it went on without us. */
+/* Takes a running attempt to another phase, where `made` attempts are counted; false if it
+ * went on without us. */
 static bool attempt_move(struct faasi_job *job, uint32_t attempt, uint32_t to,
-                         uint32_t *flags)
+                         uint32_t made, uint32_t *flags)
 {
     uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
 
@@ -71,7 +72,9 @@ static bool attempt_move(struct faasi_job *job, uint32_t attempt, uint32_t to,
             to = FAASI_JOB_ENDING;
         *flags = state;
     } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state, (state & ~(uint32_t)FAASI_JOB_PHASE) | to,
+        &job->state, &state,
+        (state & ((1u << FAASI_JOB_ATTEMPT_SHIFT) - 1) & ~(uint32_t)FAASI_JOB_PHASE) |
+            to | (made & 0xffffff) << FAASI_JOB_ATTEMPT_SHIFT,
         memory_order_acq_rel, memory_order_relaxed));
     return true;
 }
@@ -150,14 +153,16 @@ static enum faasi_outcome attempt_failed(struct faasi_job *job, uint32_t attempt
     struct faasi_async *async = job->queue->async;
     struct faasi_ending ending;
     faas_condition condition = FAAS_RETRIES_EXHAUSTED;
+    uint64_t retry_ns = 0;
     uint32_t flags = 0;
     bool again, ours;
 
     faasi_async_lock(async, &ending);
-    again = is_retried(job, status, attempt,
-                       faasi_instant_ns(async->clock, faasi_ticks(async->clock)));
-    ours =
-        attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, &flags);
+    again = is_retried(job, status, attempt, faasi_async_now_ns(async), &retry_ns);
+    ours = attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING,
+                        attempt, &flags);
+    if (ours) // else it waits for its next attempt already
+        job->retry_ns = retry_ns;
     faasi_async_unlock(async, &ending);
     if (!ours) {
         faas_result_release(result);
@@ -184,7 +189,7 @@ static enum faasi_outcome attempt_succeeded(struct faasi_job *job, uint32_t atte
     bool silent = ends_silently(job);
     uint32_t flags = 0;
 
-    if (!attempt_move(job, attempt, silent ? FAASI_JOB_ENDED : FAASI_JOB_ENDING,
+    if (!attempt_move(job, attempt, silent ? FAASI_JOB_ENDED : FAASI_JOB_ENDING, attempt,
                       &flags)) {
         faas_result_release(result);
         *now = 0;
@@ -207,11 +212,11 @@ static enum faasi_outcome attempt_refused(struct faasi_job *job, uint32_t attemp
     struct faasi_async *async = job->queue->async;
     uint32_t flags = 0;
 
+    if (!attempt_move(job, attempt, watched ? FAASI_JOB_QUEUED : FAASI_JOB_DELAYED,
+                      attempt - 1, &flags))
+        return FAASI_LOST;
     if (!watched)
         job->retry_ns = faasi_async_now_ns(async) + faas_retry_after_ns();
-    if (!attempt_move(job, attempt, watched ? FAASI_JOB_QUEUED : FAASI_JOB_DELAYED,
-                      &flags))
-        return FAASI_LOST;
     if ((flags & FAASI_JOB_CANCEL) == 0)
         return watched ? FAASI_NO_SEAT : FAASI_LATER;
     faasi_async_end(async, job, FAAS_CANCELLED, FAAS_ECANCELLED, NULL);
@@ -298,10 +303,14 @@ static void attempt_abandon(struct faasi_worker *worker, struct faasi_job *job,
 {
     uint32_t state = atomic_load_explicit(&job->state, memory_order_acquire);
     uint32_t attempt = state >> FAASI_JOB_ATTEMPT_SHIFT, flags;
-    bool again = is_retried(job, FAAS_ETIMEDOUT, attempt, now);
+    uint64_t retry_ns = 0;
+    bool again = is_retried(job, FAAS_ETIMEDOUT, attempt, now, &retry_ns);
 
-    if (attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, &flags))
-        faasi_async_abandon(worker, job, now);
+    if (!attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, attempt,
+                      &flags))
+        return;
+    job->retry_ns = retry_ns;
+    faasi_async_abandon(worker, job, now);
 }
 
 void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now)
