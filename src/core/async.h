@@ -74,6 +74,7 @@ struct faasi_queue {
     faas_fn fn;
     _Atomic uint64_t slots_max, bytes_max, room_wait_ns;
     _Atomic uint64_t timeout_ticks; /* its function's, when it was taken last */
+    _Atomic uint64_t age_ticks;     /* its policy's */
     atomic_uint on_full;
     atomic_bool silent;               /* nobody wants to hear of a success */
     atomic_bool keyed;                /* its policy has a key function */

@@ -194,6 +194,7 @@ static void queue_apply(struct faasi_queue *q, struct faasi_async_policy *policy
                 p->queue_slots == FAAS_UNLIMITED ? UINT64_MAX : p->queue_slots);
     faasi_write(&q->bytes_max, p->queue_bytes);
     faasi_write(&q->room_wait_ns, p->queue_wait_ns);
+    faasi_write(&q->age_ticks, faasi_ns_to_ticks(q->async->clock, p->age_ns));
     atomic_store_explicit(&q->on_full, (unsigned)p->on_queue_full, memory_order_relaxed);
     atomic_store_explicit(&q->silent,
                           p->on_success.fn.generation == 0 &&

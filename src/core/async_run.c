@@ -233,6 +233,7 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
     struct faasi_queue *q = job->queue;
     uint32_t attempt = job->attempts + 1u;
     uint64_t begun = *now, deadline = UINT64_MAX;
+    uint64_t end = faasi_ticks_after(job->submitted, faasi_read(&q->age_ticks));
     faas_result *result = NULL;
     bool watched = true;
     faas_status status;
@@ -247,7 +248,8 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
     faasi_write(&worker->due, faasi_ticks_after(begun, faasi_read(&q->timeout_ticks)));
     /* Release: who looks after us sees since when. */
     atomic_store_explicit(&worker->current, job, memory_order_release);
-    status = begun >= deadline
+    /* The wheel may not have been looked at since. */
+    status = begun >= deadline || begun >= end
                  ? FAAS_EEXPIRED
                  : attempt_call(job, attempt, deadline, now, &result, &watched);
     atomic_store_explicit(&worker->current, NULL, memory_order_relaxed);

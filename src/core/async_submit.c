@@ -80,10 +80,15 @@ static bool room_bytes(struct faasi_async *async, struct faasi_queue *q, uint64_
     return false;
 }
 
-static void slot_give_back(struct faasi_async *async, struct faasi_queue *q)
+static void room_give_back(struct faasi_async *async, struct faasi_queue *q,
+                           uint64_t slots, uint64_t bytes)
 {
-    faasi_count_less(&q->jobs, FAASI_JOB_ONE + 1);
-    faasi_count_less(&async->slots, 1);
+    faasi_count_less(&q->jobs, slots * (FAASI_JOB_ONE + 1));
+    faasi_count_less(&async->slots, slots);
+    if (bytes != 0) {
+        faasi_count_less(&q->bytes, bytes);
+        faasi_count_less(&async->bytes, bytes);
+    }
 }
 
 /* Who found no room because we had it looks again. Holds nothing. */
@@ -103,7 +108,7 @@ static bool room_try(struct faasi_async *async, struct faasi_queue *q, uint64_t 
         return false;
     if (room_bytes(async, q, bytes))
         return true;
-    slot_give_back(async, q);
+    room_give_back(async, q, 1, 0);
     *back = true;
     return false;
 }
@@ -387,11 +392,7 @@ static faas_status job_submit(struct faasi_async *async, struct faasi_queue *q,
 
     *left = NULL;
     if (FAASI_UNLIKELY(job == NULL)) {
-        slot_give_back(async, q);
-        if (!s->event_is_input && input.size != 0) {
-            faasi_count_less(&q->bytes, input.size);
-            faasi_count_less(&async->bytes, input.size);
-        }
+        room_give_back(async, q, 1, s->event_is_input ? 0 : input.size);
         room_tell(async);
         return faasi_fail(FAAS_ENOMEM, "async: no memory for an invocation");
     }
@@ -558,6 +559,7 @@ static void lot_submit(struct faasi_async *async, const struct submission *s,
         room = room_slots(async, q, count);
     if (room != 0 && (room < count || !room_bytes(async, q, bytes))) {
         room_give_back(async, q, room, 0);
+        room_tell(async);
         room = 0;
     }
     for (; made < room; made++) {
@@ -572,6 +574,8 @@ static void lot_submit(struct faasi_async *async, const struct submission *s,
     for (uint32_t i = made; i < room; i++) // no memory
         room_give_back(async, q, 1,
                        inputs == NULL || s->event_is_input ? 0 : inputs[i].size);
+    if (made < room)
+        room_tell(async);
     faasi_read_leave(); // the jobs keep the queue
     if (made != 0)
         lot_put(async, jobs, made, s->start_ns != 0);
