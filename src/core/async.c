@@ -131,6 +131,16 @@ bool faasi_async_has_work(struct faasi_async *async)
     return work;
 }
 
+bool faasi_async_ready(struct faasi_async *async)
+{
+    bool work;
+
+    faasi_lock(&async->lock);
+    work = faasi_async_has_work(async);
+    faasi_unlock(&async->lock);
+    return work;
+}
+
 bool faasi_async_waits_at_room(const struct faasi_async *async)
 {
     return async->crews[0].max == 0 || faasi_clock_moves(async->clock);

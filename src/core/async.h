@@ -295,6 +295,8 @@ void faasi_async_withdraw(struct faasi_job *job);
 
 /* Whether something came in, or could be taken. Holds: lock. */
 bool faasi_async_has_work(struct faasi_async *async);
+/* The same. Holds nothing. */
+bool faasi_async_ready(struct faasi_async *async);
 
 /* Whether who waits for a job sleeps at the lock instead of at the job: it must hear that
  * a clock was moved, or that there is something for it to run. */

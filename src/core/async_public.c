@@ -101,14 +101,17 @@ static void job_sleep(struct faasi_async *async, struct faasi_job *job, uint32_t
 }
 
 /* Does what a waiter can do where nobody but the host runs what is queued: anything that
- * is due. Returns whether there was anything; `*next` says when there will be. */
+ * is due. Returns whether there is more to do; `*next` says when there will be. */
 static bool job_drive(struct faasi_async *async, struct faasi_job *job, uint32_t state,
                       uint64_t *next)
 {
     bool any;
 
     (void)faasi_async_run_one(async, &any);
-    *next = any ? 0 : faasi_async_sweep(async);
+    if (!any) { // what has come due by now may run
+        *next = faasi_async_sweep(async);
+        any = faasi_async_ready(async);
+    }
     return any || state_of(job) != state;
 }
 

@@ -90,6 +90,7 @@ uint64_t faas_run_once(faas_runtime *rt, uint64_t budget_ns, uint64_t *next_ns)
     /* Before the last look at what there is: what it finds is signalled anew. */
     faasi_async_heard(&rt->async);
     next = faasi_sweep(rt);
+    any = any || faasi_async_ready(&rt->async); // what came due by that
     if (any)
         next = faasi_ticks(clock); // there may be more
     faasi_async_hosted_next(&rt->async, any, faasi_instant_ns(clock, next));
@@ -124,6 +125,8 @@ faas_status faas_run_until(faas_runtime *rt, uint64_t until_ns, uint64_t *ran)
         /* Handlers may have moved the clock, and made more to do. */
         next = faasi_instant_ns(rt->clock, faasi_sweep(rt));
         now = faas_clock_now(rt->clock);
+        if (now <= until_ns && faasi_async_ready(&rt->async))
+            continue; // what came due by that
         if (next <= now && handlers == before)
             next = now + 1000000; // what is due cannot be done now
         if (next > until_ns)
