@@ -219,7 +219,7 @@ static struct faasi_job *job_aged(struct faasi_ring *ring)
 
 void faasi_queue_drop(struct faasi_queue *q, faas_status status)
 {
-    struct faasi_ring *rings[] = {&q->aged, &q->later};
+    struct faasi_ring *rings[] = {&q->again, &q->aged, &q->later};
 
     for (size_t i = 0; i < FAASI_COUNT(rings); i++) {
         struct faasi_ring *at = rings[i]->next, *next;
@@ -280,15 +280,17 @@ static void job_call_helper(struct faasi_job *job)
     room_wake(job->queue->async);
 }
 
-/* Puts a job, QUEUED, where it waits for a seat. Holds: lock. */
-static void job_wait_for_seat(struct faasi_job *job, bool oldest)
+/* Puts a job, QUEUED, where it waits for a seat. One that met none may be younger than
+ * what waits in other lanes, so it is not among those by age. Holds: lock. */
+static void job_wait_for_seat(struct faasi_job *job, bool again)
 {
     struct faasi_queue *q = job->queue;
     struct faasi_async *async = q->async;
 
     job->where = FAASI_IN_LANES;
-    faasi_ring_insert(oldest ? q->aged.next : &q->aged, &job->aged);
-    if (job_is_special(job)) {
+    faasi_ring_insert(again ? &q->again : &q->aged, &job->aged);
+    job->timed = again || job_is_special(job);
+    if (job->timed) {
         job->alarm.ring = job_time_over;
         faasi_timer_start(&async->wheel, &job->alarm.timer, job_end_ns(job));
     } else if (!faasi_timer_running(&q->age.timer)) {
@@ -479,7 +481,12 @@ void faasi_job_count(struct faasi_job *job, faas_condition condition)
 
 struct faasi_job *faasi_queue_oldest(struct faasi_queue *q)
 {
-    return q->aged.next == &q->aged ? NULL : job_aged(q->aged.next);
+    struct faasi_job *oldest = faasi_ring_empty(&q->aged) ? NULL : job_aged(q->aged.next);
+
+    for (struct faasi_ring *at = q->again.next; at != &q->again; at = at->next)
+        if (oldest == NULL || job_aged(at)->submitted <= oldest->submitted)
+            oldest = job_aged(at);
+    return oldest;
 }
 
 uint64_t faasi_async_tick(struct faasi_async *async)
@@ -549,7 +556,7 @@ static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
     struct faasi_queue *q = job->queue;
 
     faasi_ring_remove(&job->aged);
-    if (job_is_special(job))
+    if (job->timed)
         faasi_timer_stop(&worker->async->wheel, &job->alarm.timer);
     if (FAASI_UNLIKELY(!job_is_queued(job))) {
         room_release(job);

@@ -101,6 +101,7 @@ struct faasi_queue {
     uint32_t touched_at;     /* its place in that one's list */
     uint64_t mean;           /* ticks of a run; UINT64_MAX unknown */
     struct faasi_ring aged;  /* what waits in the lanes, by age */
+    struct faasi_ring again; /* what met no seat and waits there too; a batch or so */
     struct faasi_ring later; /* what waits for its time */
     struct faasi_alarm age;
     uint64_t submitted, retried, shared;

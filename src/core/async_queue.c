@@ -232,6 +232,7 @@ static struct faasi_queue *queue_open(struct faasi_async *async, struct faasi_fu
     q->watch.freed = queue_freed;
     q->mean = UINT64_MAX;
     faasi_ring_init(&q->aged);
+    faasi_ring_init(&q->again);
     faasi_ring_init(&q->later);
     faasi_responses_init(&q->kept, async->allocator);
     q->age.ring = queue_age;

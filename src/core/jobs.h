@@ -86,6 +86,7 @@ struct faasi_job {
     _Atomic uint32_t ahead; /* free: some further on, to be sent for; 0: none */
     uint8_t where, level, condition;
     bool will_wait;
+    bool timed; /* its alarm rings if it waits in the lanes for too long */
 
     _Alignas(FAASI_CACHELINE) struct faasi_item item; /* in the lanes */
     struct faasi_ring
