@@ -372,6 +372,7 @@ void faasi_async_drain(struct faasi_async *async)
             continue;
         }
         job->where = FAASI_IN_NOTHING; // cancelled on its way
+        queue_know(job->queue);        // whose record is to name it
         room_release(job);
         faasi_async_unref(async, job);
     }
