@@ -847,13 +847,17 @@ void faasi_async_settle(struct faasi_worker *worker)
 
 void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job, uint64_t now)
 {
+    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
+
     faasi_job_ref(job); // the worker's, which still has its input
     worker->late = true;
     atomic_fetch_add_explicit(&worker->crew->surplus, 1, memory_order_relaxed);
-    if ((atomic_load_explicit(&job->state, memory_order_relaxed) & FAASI_JOB_PHASE) ==
-        FAASI_JOB_ENDING) {
+    if ((state & FAASI_JOB_PHASE) == FAASI_JOB_ENDING) {
         job_leave_batch(job, now);
-        end_later(job, FAAS_RETRIES_EXHAUSTED, FAAS_ETIMEDOUT);
+        end_later(job,
+                  (state & FAASI_JOB_CANCEL) != 0 ? FAAS_CANCELLED
+                                                  : FAAS_RETRIES_EXHAUSTED,
+                  FAAS_ETIMEDOUT);
     } else {
         job->queue->retried++;
         job_retry(job, now);
