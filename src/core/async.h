@@ -407,8 +407,8 @@ uint32_t faasi_worker_finish(struct faasi_worker *worker, struct faasi_ending *e
  * long one. Holds: lock. */
 void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now_ns);
 
-/* Whether a handler that this thread runs, or one that it is nested in, is of `job`, or of
- * one that stands before it in its group: then it must not wait for it. */
+/* Whether a handler that this thread is in, or in the middle of, is of `job`, or of one that
+ * stands before it in its group: then it must not wait for it. */
 bool faasi_job_waits_for_us(const struct faasi_job *job);
 
 /* ---- async_once.c ---- */

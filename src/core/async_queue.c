@@ -376,9 +376,9 @@ void faasi_orphans_free(struct faasi_async *async)
             continue;
         }
         *at = q->next;
+        faasi_timer_stop(&async->wheel, &q->age.timer); // of one that has run since
         q->next = idle;
         idle = q;
-        faasi_timer_stop(&async->wheel, &q->age.timer); // of one that has run since
     }
     faasi_async_unlock(async, &ending);
     while ((q = idle) != NULL) {

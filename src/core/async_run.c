@@ -342,10 +342,9 @@ void faasi_worker_check(struct faasi_alarm *alarm, uint64_t now)
     faasi_timer_start(&async->wheel, &alarm->timer, due);
 }
 
-bool faasi_job_waits_for_us(const struct faasi_job *job)
+/* Whether `job` waits for a handler of this chain. */
+static bool waits_for(const struct faasi_job *job, const struct faas_context *ctx)
 {
-    const struct faas_context *ctx = faasi_context_current;
-
     for (; ctx != NULL; ctx = ctx->parent) {
         const struct faasi_job *ours;
 
@@ -362,4 +361,14 @@ bool faasi_job_waits_for_us(const struct faasi_job *job)
             return true;
     }
     return false;
+}
+
+bool faasi_job_waits_for_us(const struct faasi_job *job)
+{
+    const struct faasi_below *below = faasi_context_below;
+    bool ours = waits_for(job, faasi_context_current);
+
+    for (; below != NULL && !ours; below = below->next)
+        ours = waits_for(job, below->ctx);
+    return ours;
 }

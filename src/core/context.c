@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 _Thread_local struct faas_context *faasi_context_current;
+_Thread_local struct faasi_below *faasi_context_below;
 
 /* An own one has a seat's number and version, which no other call of this runtime has.
  * What has an id given may be no part of a cell. */

@@ -11,6 +11,16 @@
 /* The innermost handler or init hook on this thread, or NULL. */
 extern _Thread_local struct faas_context *faasi_context_current;
 
+/* A handler that waits, while its thread runs a queued invocation that is not nested in
+ * it. */
+struct faasi_below {
+    struct faas_context *ctx;
+    struct faasi_below *next;
+};
+
+/* Those of this thread, the innermost one first. */
+extern _Thread_local struct faasi_below *faasi_context_below;
+
 /* The id of the invocation that a context is of; not in init. */
 faas_id faasi_context_id(const struct faas_context *ctx);
 

@@ -620,11 +620,16 @@ faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *re
         .deadline = deadline, .waited = waited, .id = *request->id};
     struct hint *hint = hint_of(request->fn);
     struct faas_context *outer = faasi_context_current;
+    struct faasi_below below = {outer, NULL};
     struct faasi_cell *cell = hint->cell;
     faas_status status;
 
     *result = NULL;
-    faasi_context_current = NULL; // what we help with is not nested in what we do
+    if (FAASI_UNLIKELY(outer != NULL)) { // what we help with is not nested in what we do
+        below.next = faasi_context_below;
+        faasi_context_below = &below;
+        faasi_context_current = NULL;
+    }
     faasi_read_enter();
     if (FAASI_LIKELY(fn_equal(hint->fn, request->fn)) &&
         FAASI_LIKELY(faasi_seat_take(&cell->seat, hint->idle))) {
@@ -634,7 +639,10 @@ faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *re
     } else {
         status = queued_admit(rt, request, &admission, watch, result, watched);
     }
-    faasi_context_current = outer;
+    if (FAASI_UNLIKELY(outer != NULL)) {
+        faasi_context_below = below.next;
+        faasi_context_current = outer;
+    }
     return status;
 }
 

@@ -202,14 +202,22 @@ faas_status faas_runtime_open(faas_runtime **out, const faas_runtime_options *op
     return status;
 }
 
-/* Whether a handler or hook of this runtime runs on this thread. */
-static bool inside(const faas_runtime *rt)
+static bool is_of(const faas_runtime *rt, const struct faas_context *ctx)
 {
-    const struct faas_context *ctx = faasi_context_current;
-
     while (ctx != NULL && ctx->gate != &rt->gate)
         ctx = ctx->parent;
     return ctx != NULL;
+}
+
+/* Whether this thread is in a handler or hook of this runtime, or in the middle of one. */
+static bool inside(const faas_runtime *rt)
+{
+    const struct faasi_below *below = faasi_context_below;
+    bool inside = is_of(rt, faasi_context_current);
+
+    for (; below != NULL && !inside; below = below->next)
+        inside = is_of(rt, below->ctx);
+    return inside;
 }
 
 faas_status faas_runtime_close(faas_runtime *rt)
