@@ -709,7 +709,8 @@ static void shown_check(void)
 
 static void told(const faas_record *record, void *user)
 {
-    sim_note("  told%s: %s %s %u, %.*s", user == NULL ? "" : " its submitter",
+    sim_note("  told%s: %llx %s %s %u, %.*s", user == NULL ? "" : " its submitter",
+             (unsigned long long)(record->request_id.high ^ record->request_id.low),
              faas_condition_name(record->condition), faas_status_name(record->status),
              record->attempts,
              (int)(record->request.size < 12 ? record->request.size : 12),
@@ -757,7 +758,8 @@ static int handler(faas_context *ctx, faas_bytes input)
     struct run_model *run = model_begins(ctx, (int)(f - m.fns), input);
     int code = f->fails != 0 && once_in(f->fails) ? 7 : 0;
 
-    sim_note("%*s%s runs %s", m.run_count, "", f->name, job_text(&m.jobs[run->job]));
+    sim_note("%*s%s runs %s at %llu", m.run_count, "", f->name,
+             job_text(&m.jobs[run->job]), (unsigned long long)now_ns());
     for (uint32_t i = dice(4); i > 1; i--) {
         if (once_in(3))
             faas_clock_advance(m.clock, ms(10 * dice(10)));
