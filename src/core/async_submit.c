@@ -422,9 +422,12 @@ static faas_status full_submit(struct faasi_async *async, struct faasi_queue *q,
                                faas_invocation *invocation, struct faasi_job **left)
 {
     faas_status status = FAAS_EBUSY;
+    struct submission now = *s;
 
-    if (room_find(async, q, s->event_is_input ? 0 : input.size))
-        return job_submit(async, q, s, input, invocation, left);
+    if (room_find(async, q, s->event_is_input ? 0 : input.size)) {
+        now.ticks = faasi_ticks(async->clock); // it may have waited for that
+        return job_submit(async, q, &now, input, invocation, left);
+    }
     if (atomic_load_explicit(&q->on_full, memory_order_relaxed) == FAAS_QUEUE_RUN_HERE &&
         s->start_ns == 0) {
         struct faasi_job *job = job_make(async, q, s, input, invocation);
