@@ -163,6 +163,14 @@ static inline rl::memory_order model_failure(rl::memory_order success,
                                      model_failure(mo_, failure), $);                    \
     })
 
+#define atomic_compare_exchange_weak_explicit(p, expected, value, mo, failure)           \
+    ({                                                                                   \
+        MODEL_SITE("cas", mo);                                                           \
+        rl::memory_order mo_ = model_order(site_);                                       \
+        (p)->compare_exchange_weak(*(expected), value, mo_, $,                           \
+                                   model_failure(mo_, failure), $);                      \
+    })
+
 #define atomic_thread_fence(mo)                                                          \
     ({                                                                                   \
         MODEL_SITE("fence", mo);                                                         \
