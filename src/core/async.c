@@ -530,6 +530,7 @@ void faasi_worker_dismiss(struct faasi_worker *worker)
 static void worker_empty(struct faasi_worker *worker)
 {
     worker->count = worker->touched_count = 0;
+    worker->soonest_ns = FAAS_FOREVER;
     atomic_store_explicit(&worker->ran_count, 0, memory_order_relaxed);
 }
 
@@ -568,6 +569,8 @@ static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
         return false;
     }
     job->where = FAASI_IN_BATCH;
+    if (job->extra != NULL && job->extra->deadline_ns < worker->soonest_ns)
+        worker->soonest_ns = job->extra->deadline_ns;
     atomic_store_explicit(&worker->batch[worker->count++], job, memory_order_relaxed);
     worker_touch(worker, q);
     worker->taken[q->touched_at]++;
@@ -590,6 +593,8 @@ static void worker_watch(struct faasi_worker *worker)
             limit = timeout;
     }
     due = faasi_instant_ns(async->clock, faasi_ticks_after(ticks, limit));
+    if (worker->soonest_ns < due)
+        due = worker->soonest_ns;
     if (worker->count > 1 || faasi_lanes_ready(&worker->crew->lanes)) {
         uint64_t check =
             faasi_ns_after(faasi_instant_ns(async->clock, ticks), FAASI_CHECK_NS);

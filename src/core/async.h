@@ -144,6 +144,7 @@ struct faasi_worker {
     uint32_t count; /* Lock: of the batch */
     _Atomic uint32_t ran_count;
     uint32_t touched_count; /* Lock */
+    uint64_t soonest_ns;    /* Lock: deadline of its batch's jobs; an instant */
     _Atomic(struct faasi_job *) batch[FAASI_BATCH_MAX];
     _Atomic(struct faasi_job *) ran[FAASI_BATCH_MAX]; /* in their order */
     uint8_t outcome[FAASI_BATCH_MAX];                 /* of these */

@@ -234,6 +234,7 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
     uint32_t attempt = job->attempts + 1u;
     uint64_t begun = *now, deadline = UINT64_MAX;
     uint64_t end = faasi_ticks_after(job->submitted, faasi_read(&q->age_ticks));
+    uint64_t due = faasi_ticks_after(begun, faasi_read(&q->timeout_ticks));
     faas_result *result = NULL;
     bool watched = true;
     faas_status status;
@@ -245,7 +246,7 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
     if (job->extra != NULL)
         deadline = faasi_instant_ticks(async->clock, job->extra->deadline_ns);
     faasi_write(&worker->begun, begun);
-    faasi_write(&worker->due, faasi_ticks_after(begun, faasi_read(&q->timeout_ticks)));
+    faasi_write(&worker->due, due < deadline ? due : deadline);
     /* Release: who looks after us sees since when. */
     atomic_store_explicit(&worker->current, job, memory_order_release);
     /* The wheel may not have been looked at since. */
