@@ -9,8 +9,7 @@
  * tenants is next - the model takes what it sees, and holds it to the bounds.
  *
  * Times of the simulation are whole milliseconds, the wheel's tick, so that nothing is
- * early or late; time limits of handlers are five off the tens by which handlers move the
- * clock, so that nothing ends at its very deadline. */
+ * early or late. */
 #ifndef SIM_ASYNC_MODEL_H
 #define SIM_ASYNC_MODEL_H
 
@@ -63,7 +62,7 @@ struct job_model {
 struct run_model {
     int job;
     uint32_t attempt;
-    uint64_t due, deadline; /* the handler's limit; and what it may see of it */
+    uint64_t due; /* its deadline */
     bool abandoned;
 };
 
@@ -520,10 +519,10 @@ static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input
     m.fns[f].stats.submitted += j->phase == ARRIVING;
     j->phase = RUNNING;
     *run = (struct run_model){(int)(j - m.jobs), j->attempts, now_ns() + m.fns[f].timeout,
-                              j->deadline, false};
-    if (run->due < run->deadline)
-        run->deadline = run->due;
-    SIM_REQUIRE(faas_deadline_ns(ctx) == run->deadline, "%s until %llu", job_text(j),
+                              false};
+    if (j->deadline < run->due)
+        run->due = j->deadline;
+    SIM_REQUIRE(faas_deadline_ns(ctx) == run->due, "%s until %llu", job_text(j),
                 (unsigned long long)faas_deadline_ns(ctx));
     m.run_count++;
     return run;
@@ -539,8 +538,8 @@ static void model_ends(struct run_model *run, int code)
     m.run_count--;
     if (run->abandoned)
         return;
-    if (now_ns() > run->deadline)
-        job_failed(j, FAAS_ETIMEDOUT, run->deadline);
+    if (now_ns() > run->due)
+        job_failed(j, FAAS_ETIMEDOUT, run->due);
     else if (code != 0)
         job_failed(j, FAAS_EHANDLER, now_ns());
     else

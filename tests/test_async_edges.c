@@ -185,12 +185,12 @@ START_TEST(what_met_no_seat_is_no_older_for_that)
 }
 END_TEST
 
-static faas_invocation cancelled_job;
+static faas_invocation the_job;
 
 static int is_cancelled_and_late(faas_context *ctx, faas_bytes input)
 {
     (void)ctx;
-    ck_assert_status(faas_invocation_cancel(w.rt, cancelled_job), FAAS_EPENDING);
+    ck_assert_status(faas_invocation_cancel(w.rt, the_job), FAAS_EPENDING);
     faas_clock_advance(w.clock, 2 * SEC);
     if (input.size != 0)
         faas_runtime_sweep(w.rt, NULL);
@@ -207,12 +207,41 @@ START_TEST(what_was_cancelled_and_came_late_ends_as_cancelled)
             FAAS_FUNCTION(.name = "f", .handler = is_cancelled_and_late,
                           .timeout_ns = SEC,
                           .async = FAAS_ASYNC(.on_failure = {.ended = notes_end})));
-        cancelled_job = submit(fn, looked_after ? "x" : "");
+        the_job = submit(fn, looked_after ? "x" : "");
         ck_assert_uint_eq(run_for(0), 1);
         ck_assert_notes("[Cancelled FAAS_ETIMEDOUT 1]");
-        release(cancelled_job);
+        release(the_job);
         CLOSE();
     }
+}
+END_TEST
+
+static int outlives_its_limit(faas_context *ctx, faas_bytes input)
+{
+    (void)ctx;
+    (void)input;
+    for (int i = 0; i < 2; i++) {
+        note("%s ", faas_status_name(waited(the_job)));
+        faas_clock_advance(w.clock, SEC);
+        faas_runtime_sweep(w.rt, NULL);
+    }
+    note("%s ", faas_status_name(waited(the_job)));
+    return 0;
+}
+
+START_TEST(who_waits_is_told_at_the_limit_of_the_submission_too)
+{
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = outlives_its_limit,
+                                   .async = FAAS_ASYNC(.retries = FAAS_OFF)));
+    the_job = SUBMIT(fn, "", .limit_ns = 2 * SEC);
+    ck_assert_uint_eq(run_for(0), 1);
+    ck_assert_notes("FAAS_EPENDING FAAS_EPENDING FAAS_ETIMEDOUT ");
+    ck_assert_uint_eq(async_stats().exhausted, 1);
+    release(the_job);
+    CLOSE();
 }
 END_TEST
 
@@ -277,5 +306,6 @@ SUITE_MAIN("async edges", an_attempt_that_met_no_seat_is_not_told_of_as_made,
            a_submitter_that_finds_a_slot_and_no_bytes_gets_an_answer,
            what_met_no_seat_is_no_older_for_that,
            what_was_cancelled_and_came_late_ends_as_cancelled,
+           who_waits_is_told_at_the_limit_of_the_submission_too,
            a_record_names_its_function_also_when_nothing_was_ever_queued,
            two_that_wait_for_each_other_are_told_so)
