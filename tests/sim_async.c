@@ -40,10 +40,10 @@ static uint64_t ms(uint32_t count)
 
 /* ---- functions ---- */
 
-/* A function that refuses when it is full, or NOBODY. */
-static int target_pick(void)
+/* A function before the `below`th that refuses when it is full, or NOBODY. */
+static int target_pick(int below)
 {
-    int f = (int)dice((uint32_t)m.fn_count + 1) - 1;
+    int f = (int)dice((uint32_t)below + 1) - 1;
 
     return f >= 0 && m.fns[f].target ? f : NOBODY;
 }
@@ -71,51 +71,91 @@ static void policy_make(struct fn_model *f)
         .dead_letters = once_in(4) ? FAAS_OFF : 0,
         .on_failure = {.ended = told, .user = NULL},
     };
-    f->on_success = once_in(6) ? target_pick() : NOBODY;
-    f->on_failure = once_in(3) ? target_pick() : NOBODY;
+    f->on_success = once_in(6) ? target_pick((int)(f - m.fns)) : NOBODY;
+    f->on_failure = once_in(3) ? target_pick((int)(f - m.fns)) : NOBODY;
+    f->by_event = f != m.fns && once_in(6);
     if (f->on_success != NOBODY || once_in(3))
         f->policy.on_success.ended = told;
     if (f->on_success != NOBODY)
         f->policy.on_success.fn = m.fns[f->on_success].fn;
-    if (f->on_failure != NOBODY)
+    if (f->by_event) {
+        f->on_failure = 0; // who subscribes to these
+        f->policy.on_failure.event_type = "failure";
+    } else if (f->on_failure != NOBODY) {
         f->policy.on_failure.fn = m.fns[f->on_failure].fn;
+    }
+}
+
+/* A new function, or one in the place of `f`, which keeps what waits, its age, and the
+ * threads that it is for. */
+static void function_make(struct fn_model *f, bool replace)
+{
+    uint64_t age_ns = f->policy.age_ns;
+    uint32_t blocking = f->policy.blocking;
+    faas_async policy;
+    faas_status status;
+
+    f->cap = once_in(2) ? 1 + dice(3) : UINT32_MAX;
+    f->timeout = ms(10 * dice(10) + 5);
+    f->fails = dice(6);
+    policy_make(f);
+    if (replace) {
+        f->policy.age_ns = age_ns;
+        f->policy.blocking = blocking;
+    }
+    policy = f->policy;
+    if (policy.retries == 0)
+        policy.retries = FAAS_OFF;
+    const faas_function function = {.size = sizeof function,
+                                    .name = f->name,
+                                    .handler = handler,
+                                    .user = f,
+                                    .concurrency = f->cap == UINT32_MAX ? 0 : f->cap,
+                                    .timeout_ns = f->timeout,
+                                    .async = &policy};
+
+    status = replace ? faas_function_replace(m.rt, f->fn, &function)
+                     : faas_function_register(m.rt, &function, &f->fn);
+    SIM_REQUIRE(status == FAAS_OK, "%s", faas_error_text());
+    f->there = f->on = true;
+    sim_note(
+        "%s: cap %u, %u slots, full %d, %u retries, backoff %llu, target %d, to %d %d",
+        f->name, f->cap, f->policy.queue_slots, (int)f->policy.on_queue_full,
+        f->policy.retries, (unsigned long long)f->policy.backoff_ns, f->target,
+        f->on_success, f->on_failure);
+}
+
+static void subscribe(const struct fn_model *f, const char *type)
+{
+    SIM_REQUIRE(faas_subscribe(m.rt, f->fn, FAAS_ON(.type = type, .queued = 1), NULL) ==
+                    FAAS_OK,
+                "%s", faas_error_text());
 }
 
 static void op_register(void)
 {
     struct fn_model *f = &m.fns[m.fn_count];
-    faas_async policy;
 
     if (m.fn_count == FUNCTIONS_MAX)
         return;
     memset(f, 0, sizeof *f);
     (void)snprintf(f->name, sizeof f->name, "f%d", m.fn_count);
     f->target = m.fn_count < 2 || once_in(3);
-    f->cap = once_in(2) ? 1 + dice(3) : UINT32_MAX;
-    f->timeout = ms(10 * dice(10) + 5);
-    f->fails = dice(6);
-    policy_make(f);
-    policy = f->policy;
-    if (policy.retries == 0)
-        policy.retries = FAAS_OFF;
-    SIM_REQUIRE(faas_function_register(
-                    m.rt,
-                    FAAS_FUNCTION(.name = f->name, .handler = handler, .user = f,
-                                  .concurrency = f->cap == UINT32_MAX ? 0 : f->cap,
-                                  .timeout_ns = f->timeout, .async = &policy),
-                    &f->fn) == FAAS_OK,
-                "%s", faas_error_text());
+    function_make(f, false);
     if (f->target)
-        SIM_REQUIRE(faas_subscribe(m.rt, f->fn, FAAS_ON(.type = "news", .queued = 1),
-                                   NULL) == FAAS_OK,
-                    "%s", faas_error_text());
-    f->there = f->on = true;
+        subscribe(f, "news");
+    if (m.fn_count == 0)
+        subscribe(f, "failure");
     m.fn_count++;
-    sim_note(
-        "%s: cap %u, %u slots, full %d, %u retries, backoff %llu, target %d, to %d %d",
-        f->name, f->cap, f->policy.queue_slots, (int)f->policy.on_queue_full,
-        f->policy.retries, (unsigned long long)f->policy.backoff_ns, f->target,
-        f->on_success, f->on_failure);
+}
+
+static void op_replace(void)
+{
+    struct fn_model *f = &m.fns[dice((uint32_t)m.fn_count)];
+
+    /* What goes to itself would go on for ever; see target_pick(m.fn_count). */
+    if (f->there && f->on_success == NOBODY && f->on_failure == NOBODY && f != m.fns)
+        function_make(f, true);
 }
 
 static void op_unregister(void)
@@ -310,7 +350,7 @@ static void op_submit(uint32_t count)
 static void op_submit_many(void)
 {
     enum { MANY = 8 };
-    int f = target_pick();
+    int f = target_pick(m.fn_count);
     faas_bytes inputs[MANY];
     char texts[MANY][TEXT_MAX];
     size_t accepted, fit = 0;
@@ -641,7 +681,7 @@ static void op_letters(bool purge)
 static void op_redrive(void)
 {
     static const faas_fn its_own;
-    int to = target_pick(), f = NOBODY;
+    int to = target_pick(m.fn_count), f = NOBODY;
     faas_letter_filter filter = {.size = sizeof filter,
                                  .most = once_in(2) ? 0 : 1 + dice(3)};
     uint64_t count, want = 0, most = filter.most == 0 ? UINT64_MAX : filter.most;
@@ -806,8 +846,10 @@ static void op(void)
         op_letters(once_in(4));
     else if (which < 96)
         op_redrive();
-    else if (which < 99)
+    else if (which < 98)
         op_switch();
+    else if (which < 99)
+        op_replace();
     else
         op_unregister();
     sending_settle();

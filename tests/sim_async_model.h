@@ -39,6 +39,7 @@ struct fn_model {
     uint64_t timeout;
     faas_async policy;          /* its defaults filled in */
     int on_success, on_failure; /* functions, or NOBODY */
+    bool by_event;              /* to the latter by an event to which it subscribes */
     uint32_t fails;             /* one attempt in so many; 0 none */
     faas_async_stats stats;     /* its counters */
 };
@@ -91,6 +92,7 @@ static struct model {
     int sent_to;     /* a record was sent there last; NOBODY: that is settled */
     int sent_of;     /* the job that it is of */
     bool sent_kept;  /* it is a dead letter already */
+    bool sent_event; /* as the data of an event, which nobody need take */
     uint64_t sent_bytes, sent_at;
     uint64_t served[2][3]; /* when a level of a crew was served last */
 } m;
@@ -281,6 +283,7 @@ static void sending_settle(void)
     }
     j = job_new(m.sent_to, m.jobs[m.sent_of].root, m.jobs[m.sent_of].depth + 1);
     j->bytes = m.sent_bytes;
+    j->event = m.sent_event;
     j->submitted = m.sent_at;
     if (there) {
         job_enter(j, 0);
@@ -288,7 +291,7 @@ static void sending_settle(void)
         j->phase = REFUSED;
         if (f->there && !m.closing)
             f->stats.refused++;
-        if (!m.sent_kept)
+        if (!m.sent_kept && !m.sent_event)
             letter_put(m.sent_of);
     }
     m.sent_to = NOBODY;
@@ -626,8 +629,11 @@ static void model_told(const faas_record *record, bool to_submitter)
     m.sent_of = (int)(j - m.jobs);
     m.sent_kept = j->condition != FAAS_SUCCESS && j->condition != FAAS_CANCELLED &&
                   m.fns[f].policy.dead_letters != FAAS_OFF;
+    m.sent_event = j->condition != FAAS_SUCCESS && m.fns[f].by_event;
     m.sent_bytes = 0;
     m.sent_at = now_ns();
+    if (m.sent_event)
+        return;
     SIM_REQUIRE(faas_record_json(record, count_bytes, &m.sent_bytes) == FAAS_OK, "JSON");
 }
 
