@@ -163,6 +163,7 @@ void faasi_lanes_fini(struct faasi_lanes *lanes)
         faasi_free(lanes->allocator, lanes->levels[i].heap,
                    lanes->levels[i].room * sizeof(struct faasi_turn *));
     faasi_free(lanes->allocator, lanes->plain, sizeof *lanes->plain);
+    memset(lanes, 0, sizeof *lanes);
 }
 
 void faasi_source_init(struct faasi_source *source)

@@ -90,7 +90,7 @@ struct faasi_lane_key {
 faas_status faasi_lanes_init(struct faasi_lanes *lanes, uint64_t ageing,
                              const faas_allocator *allocator);
 
-/* Nothing waits any more. */
+/* Nothing waits any more. Also of a zeroed one. */
 void faasi_lanes_fini(struct faasi_lanes *lanes);
 
 void faasi_source_init(struct faasi_source *source);
