@@ -295,9 +295,9 @@ FAAS_API FAAS_NODISCARD faas_status faas_invoke_async_many(
  * itself.
  *
  * @param      limit_ns  How long, from now; 0 only looks.
- * @param[out] result    What came out, if the handler ran to its end in time: a share of
- *                       it, the caller's until faas_result_release(). NULL otherwise. May
- *                       be NULL.
+ * @param[out] result    What came out, if it ended as its handler came back; of one that
+ *                       was late without the output. A share of it, the caller's until
+ *                       faas_result_release(). NULL otherwise. May be NULL.
  * @return how it ended, as faas_invoke() would have said; FAAS_ECANCELLED if it was
  *         cancelled; or
  *         FAAS_EPENDING  it has not ended yet
