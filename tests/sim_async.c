@@ -381,22 +381,27 @@ static void op_submit_many(void)
                 "%zu of %zu: %s", accepted, fit, faas_status_name(status));
 }
 
+/* Publishes news, or the last one again, which is a repetition for a time. */
 static void op_publish(void)
 {
+    bool again = m.news != 0 && once_in(3), repeated;
     faas_delivery delivery;
     char data[32], id[32];
     uint32_t queued = 0, refused = 0;
     faas_event *event;
     faas_status status;
 
-    (void)snprintf(data, sizeof data, "\"j%u\"", roots);
-    (void)snprintf(id, sizeof id, "%u", roots);
-    for (int f = 0; f < m.fn_count; f++) {
+    if (!again)
+        m.news = roots++;
+    repeated = again && m.dedupe != FAAS_DEDUPE_OFF && now_ns() - m.news_at < NEWS_NS;
+    (void)snprintf(data, sizeof data, "\"j%u\"", m.news);
+    (void)snprintf(id, sizeof id, "%u", m.news);
+    for (int f = 0; f < m.fn_count && !repeated; f++) {
         struct job_model *j;
 
         if (!m.fns[f].there || !m.fns[f].target)
             continue;
-        j = job_new(f, roots, 0);
+        j = job_new(f, m.news, 0);
         j->event = true;
         if (room_for(f, 0, true)) {
             job_enter(j, 0);
@@ -406,18 +411,20 @@ static void op_publish(void)
             refused++;
         }
     }
-    roots++;
+    if (!repeated)
+        m.news_at = now_ns();
     SIM_REQUIRE(faas_event_create(FAAS_EVENT(.id = id, .source = "sim", .type = "news",
                                              .data = faas_str(data)),
                                   &event) == FAAS_OK,
                 "%s", faas_error_text());
     status = faas_publish(m.rt, event, &delivery);
     faas_event_release(event);
-    sim_note("publish %s: %u queued, %u refused, %s", data, delivery.queued,
-             delivery.refused, faas_status_name(status));
-    SIM_REQUIRE(delivery.queued == queued && delivery.refused == refused,
-                "%u queued, not %u; %u refused, not %u", delivery.queued, queued,
-                delivery.refused, refused);
+    sim_note("publish %s: %u queued, %u refused, %u repeated", data, delivery.queued,
+             delivery.refused, delivery.repeated);
+    SIM_REQUIRE(status == FAAS_OK && delivery.queued == queued &&
+                    delivery.refused == refused && delivery.repeated == repeated,
+                "%s: %u queued, not %u; %u refused, not %u", faas_status_name(status),
+                delivery.queued, queued, delivery.refused, refused);
 }
 
 /* ---- handles ---- */
@@ -871,6 +878,7 @@ static void open_all(void)
     m.out_of_turn = m.arriving_at = m.sent_to = NOBODY;
     m.slots_max = slots == 0 ? UINT64_MAX : slots;
     m.bytes_max = bytes == 0 ? UINT64_MAX : bytes;
+    m.dedupe = (faas_dedupe)(FAAS_DEDUPE_OFF + dice(3));
     m.running_max = once_in(3) ? 1 + dice(4) : 1000;
     m.letter_room = once_in(8) ? 0 : 1 + dice(LETTERS_MAX - 2);
     memory = (struct faulty){.fail_at = 0};
@@ -883,6 +891,8 @@ static void open_all(void)
                                       .clock = m.clock,
                                       .allocator = &allocator,
                                       .seed = sim.seed + 1,
+                                      .dedupe = m.dedupe,
+                                      .dedupe_ns = NEWS_NS,
                                       .queue_slots = slots,
                                       .queue_bytes = bytes,
                                       .concurrency_max = m.running_max,

@@ -18,7 +18,8 @@
 #include <faas/faas.h>
 
 #define MS UINT64_C(1000000)
-#define AGEING (100 * MS) /* a level that waited for so long may go first */
+#define NEWS_NS (300 * MS) /* for so long news are known */
+#define AGEING (100 * MS)  /* a level that waited for so long may go first */
 
 enum {
     FUNCTIONS_MAX = 40,
@@ -86,6 +87,9 @@ static struct model {
     uint32_t seen; /* that the runtime showed */
     uint32_t running_max, places;
     uint64_t slots_max, bytes_max;
+    faas_dedupe dedupe;
+    uint32_t news; /* the input of the last ones; 0: there were none */
+    uint64_t news_at;
     bool closing;
     int out_of_turn; /* a job whose waiter or submitter may run it itself */
     int arriving_at; /* the function that drops its oldest for one that comes */
