@@ -6,17 +6,23 @@
  *
  * A simulation draws everything it does from the seed, and notes everything it sees. The
  * notes make a hash; every K-th seed is run twice, and has to give the same one: then
- * nothing in it came from anywhere but the seed. What does not hold prints the last notes
- * and ends the program. */
+ * nothing in it came from anywhere but the seed. What does not hold, hangs or dies prints
+ * the last notes and the seed, and ends the program. */
 #ifndef SIM_H
 #define SIM_H
 
 #include "core/random.h"
 #include "support.h"
 
+#include <signal.h>
 #include <stdarg.h>
+#include <unistd.h>
 
-enum { SIM_LINES = 60, SIM_LINE_MAX = 160 };
+#ifdef FAASI_SANITIZED
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { SIM_LINES = 60, SIM_LINE_MAX = 160, SIM_SEED_SECONDS = 120 };
 
 static struct sim {
     const char *program;
@@ -67,6 +73,27 @@ static inline void sim_last_words(void)
                   (unsigned long long)sim.seed);
 }
 
+/* A seed hangs, or takes the program with it. */
+static inline void sim_dies(int number)
+{
+    sim_last_words();
+    (void)fprintf(stderr, "%s\n", number == SIGALRM ? "it hangs" : "it died");
+    _exit(EXIT_FAILURE);
+}
+
+static inline void sim_watch(void)
+{
+    struct sigaction action = {.sa_handler = sim_dies};
+
+    (void)sigaction(SIGALRM, &action, NULL);
+#ifdef FAASI_SANITIZED
+    __sanitizer_set_death_callback(sim_last_words);
+#else
+    (void)sigaction(SIGSEGV, &action, NULL);
+    (void)sigaction(SIGBUS, &action, NULL);
+#endif
+}
+
 /* Ends the program where `x` does not hold; the rest says what is known about it. */
 #define SIM_REQUIRE(x, ...)                                                              \
     do {                                                                                 \
@@ -85,6 +112,7 @@ static inline uint64_t sim_run(uint64_t seed, void (*run)(void))
     sim.seed = sim.random = seed;
     sim.hash = UINT64_C(0xcbf29ce484222325);
     sim.notes = 0;
+    (void)alarm(SIM_SEED_SECONDS);
     run();
     return sim.hash;
 }
@@ -112,6 +140,7 @@ static inline int sim_main(int argc, char **argv, uint64_t seeds, void (*run)(vo
             return EXIT_FAILURE;
         }
     }
+    sim_watch();
     for (uint64_t seed = from; seed < from + seeds; seed++) {
         uint64_t hash = sim_run(seed, run);
 
