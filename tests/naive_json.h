@@ -329,9 +329,9 @@ static bool naive_same(faas_bytes a, const char *data, size_t size)
 }
 
 /* `steps` are the members that lead to `value`, `depth` of them. */
-static void naive_visit(const struct naive_walk *w, const struct naive *value,
-                        const struct naive **steps, size_t depth,
-                        const struct naive_place *place)
+static inline void naive_visit(const struct naive_walk *w, const struct naive *value,
+                               const struct naive **steps, size_t depth,
+                               const struct naive_place *place)
 {
     struct naive_place inner = {value->begin, 0, place};
 
@@ -360,7 +360,7 @@ static void naive_visit(const struct naive_walk *w, const struct naive *value,
     }
 }
 
-static void naive_walk(const struct naive *root, const struct naive_walk *w)
+static inline void naive_walk(const struct naive *root, const struct naive_walk *w)
 {
     const struct naive *steps[FAASI_JSON_DEPTH_MAX];
 

@@ -110,13 +110,14 @@ static faas_status variable_read(struct faasi_transform *t,
                                  const struct faasi_tree *member,
                                  struct variable *variable)
 {
-    const char *at = member->text, *end = member->text + member->text_size;
+    const char *at = member->text, *end;
     struct step *steps;
     uint32_t count = 0;
 
     if (member->kind != FAASI_TREE_STRING)
         return faasi_fail(FAAS_EINVAL, "paths: byte %u: expected a path in quotes",
                           member->at);
+    end = at + member->text_size;
     if (at == end || *at++ != '$')
         return path_refuse(member, member->text, "'$'");
     steps = faasi_arena_take(&t->arena, sizeof *steps * (member->text_size + 1u));
