@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh - builds and runs the consumer programs by one of the three ways:
+# run.sh - builds and runs the consumer programs by one of the ways:
 #
-#     run.sh find_package|pkg_config|add_subdirectory SOURCE BUILD CMAKE CC CXX GENERATOR
+#     run.sh WAY SOURCE BUILD CMAKE CC CXX GENERATOR
 #
+# WAY is find_package, pkg_config, add_subdirectory or fetch_content.
 # Each way installs for itself, below BUILD/consumers, so that all may run at once.
 set -eu
 
@@ -33,7 +34,7 @@ run() { # PROGRAM SHARED|STATIC: runs it, and looks at what it is linked with
 }
 
 run_all() { # BUILD_FOLDER
-    for language in c cpp; do
+    for language in c cpp cpp20; do
         run "$1/faas_$language" shared
         run "$1/faas_static_$language" static
     done
@@ -47,8 +48,8 @@ find_package)
     "$cmake" --build "$work/build"
     run_all "$work/build"
     ;;
-add_subdirectory)
-    "$cmake" -G "$generator" -S "$here/add_subdirectory" -B "$work/build" \
+add_subdirectory | fetch_content)
+    "$cmake" -G "$generator" -S "$here/$way" -B "$work/build" \
         -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" -DFAAS_SOURCE_DIR="$source"
     "$cmake" --build "$work/build"
     run_all "$work/build"
@@ -62,16 +63,17 @@ pkg_config)
     # the linker takes the shared one, so the static one gets a folder of its own.
     mkdir "$work/static"
     ln -s "$libdir/libfaas.a" "$work/static/"
-    for language in c cpp; do
+    for language in c cpp cpp20; do
         case $language in
         c) compiler="$cc -std=c11" ;;
         cpp) compiler="$cxx -std=c++17" ;;
+        cpp20) compiler="$cxx -std=c++20" ;;
         esac
         # shellcheck disable=SC2046,SC2086
-        $compiler -Wall -Wextra -Werror "$here/consumer.$language" -o "$work/faas_$language" \
+        $compiler -Wall -Wextra -Werror "$here/consumer.${language%20}" -o "$work/faas_$language" \
             $(pkg-config --cflags --libs faas) -Wl,-rpath,"$libdir"
         # shellcheck disable=SC2046,SC2086
-        $compiler -Wall -Wextra -Werror "$here/consumer.$language" \
+        $compiler -Wall -Wextra -Werror "$here/consumer.${language%20}" \
             -o "$work/faas_static_$language" -L"$work/static" \
             $(pkg-config --static --cflags --libs faas)
     done
