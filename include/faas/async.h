@@ -137,7 +137,7 @@ typedef enum faas_group_failure {
 #define FAAS_RETRY_TIMEOUT 2u /**< it was late */
 #define FAAS_RETRY_INIT 4u    /**< the instance could not be made */
 #define FAAS_RETRY_NOMEM 8u   /**< no memory */
-#define FAAS_RETRY_ALL 15u
+#define FAAS_RETRY_ALL 15u    /**< any of these */
 
 /** How the time between attempts is drawn. */
 typedef enum faas_jitter {
@@ -347,8 +347,8 @@ typedef enum faas_phase {
 /** What is known of an invocation. */
 typedef struct faas_invocation_info {
     size_t size; /**< sizeof(faas_invocation_info), set by the caller */
-    faas_id request_id;
-    faas_phase phase;
+    faas_id request_id;       /**< the same in all attempts */
+    faas_phase phase;         /**< where it is on its way */
     uint32_t attempts;        /**< that were made, or are being made */
     faas_condition condition; /**< if it has ended */
     faas_status status;       /**< if it has ended; FAAS_EPENDING before */

@@ -19,6 +19,7 @@ extern "C" {
 /** Marks a function that the library exports. */
 #define FAAS_API
 #else
+/** Marks a function that the library exports. */
 #define FAAS_API __attribute__((visibility("default")))
 #endif
 
@@ -32,9 +33,9 @@ extern "C" {
 #define FAAS_PRINTF(fmt, args)
 #endif
 
-#define FAAS_VERSION_MAJOR 0
-#define FAAS_VERSION_MINOR 1
-#define FAAS_VERSION_PATCH 0
+#define FAAS_VERSION_MAJOR 0 /**< other: programs must be ported */
+#define FAAS_VERSION_MINOR 1 /**< other, while the major one is 0: likewise */
+#define FAAS_VERSION_PATCH 0 /**< other: mended only */
 /** The version this program is compiled with, as one number: 0.1.0 is 100. */
 #define FAAS_VERSION                                                                     \
     (FAAS_VERSION_MAJOR * 10000 + FAAS_VERSION_MINOR * 100 + FAAS_VERSION_PATCH)

@@ -20,7 +20,7 @@ extern "C" {
  */
 typedef struct faas_subscription {
     size_t size;      /**< sizeof(faas_subscription) */
-    const char *type; /**< this very type; or, ending in `.*`, every type that begins with
+    const char *type; /**< this very type; or, ending in ".*", every type that begins with
                            what stands before the star; `*` alone is every type */
     const char *source; /**< this very source */
     uint32_t queued;    /**< 1: the function is invoked asynchronously, and the publisher

@@ -205,13 +205,21 @@ FAAS_API void faas_event_release(faas_event *event);
  * Thread: any.
  * Since:  0.1
  * @{ */
+/** Returns its id. */
 FAAS_API const char *faas_event_id(const faas_event *event);
+/** Returns its source. */
 FAAS_API const char *faas_event_source(const faas_event *event);
+/** Returns its type. */
 FAAS_API const char *faas_event_type(const faas_event *event);
+/** Returns its subject, or NULL. */
 FAAS_API const char *faas_event_subject(const faas_event *event);
+/** Returns its time, or NULL. */
 FAAS_API const char *faas_event_time(const faas_event *event);
+/** Returns the media type of its data, or NULL. */
 FAAS_API const char *faas_event_data_content_type(const faas_event *event);
+/** Returns the schema of its data, or NULL. */
 FAAS_API const char *faas_event_data_schema(const faas_event *event);
+/** Returns its data. */
 FAAS_API faas_bytes faas_event_data(const faas_event *event);
 /** @} */
 

@@ -33,7 +33,7 @@ FAAS_API void faas_id_text(faas_id id, char text[FAAS_ID_TEXT_SIZE]);
 
 /** What one invocation took. */
 typedef struct faas_meter {
-    faas_id request_id;
+    faas_id request_id;  /**< of the invocation */
     uint64_t wait_ns;    /**< until it was admitted */
     uint64_t init_ns;    /**< of the cold start; 0 if it was warm */
     uint64_t run_ns;     /**< in the handler */

@@ -40,7 +40,7 @@ typedef enum faas_limiter_kind {
  */
 typedef struct faas_limiter {
     size_t size; /**< sizeof(faas_limiter) */
-    faas_limiter_kind kind;
+    faas_limiter_kind kind; /**< which one */
     uint32_t limit;     /**< in flight; fixed: always, default 100; aimd, vegas, gradient:
                              to begin with, default 20 */
     uint32_t limit_min; /**< aimd, gradient: never fewer, default 20; vegas: default 1 */

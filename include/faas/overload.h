@@ -56,9 +56,9 @@ typedef struct faas_overload_result {
     uint64_t in_time; /**< of these, counted and within slo_ns */
     double goodput;   /**< in_time per second that counts */
     uint64_t p50_ns;  /**< of the calls counted, wait and handler; 0 of none */
-    uint64_t p99_ns;
+    uint64_t p99_ns;  /**< of the same */
     uint32_t in_flight_max; /**< most at one moment */
-    uint32_t reserved;
+    uint32_t reserved;      /**< 0 */
 } faas_overload_result;
 
 /**

@@ -210,7 +210,7 @@ typedef enum faas_why {
 
 /** What faas_pattern_explain() found; see there. */
 typedef struct faas_explanation {
-    faas_why why;
+    faas_why why;         /**< what kind of reason it is */
     uint32_t value_count; /**< values that the field has in the event */
     size_t asked_at;      /**< where the leaf's conditions stand in the pattern, */
     size_t asked_size;    /**< and how long they are; 0 when it matched */

@@ -251,9 +251,9 @@ typedef struct faas_layout {
     uint32_t size;        /**< bytes of the block; 0 without arguments */
     uint32_t align;       /**< of the block's address: 1, 2, 4 or 8 */
     uint32_t result_size; /**< bytes of the result; 0 for void */
-    uint32_t result_align;
-    faas_type result_type;
-    uint32_t arg_count;
+    uint32_t result_align; /**< of its address */
+    faas_type result_type; /**< its type */
+    uint32_t arg_count;    /**< arguments of the signature */
     struct {
         faas_type type;
         uint32_t offset; /**< from the start of the block */

@@ -121,8 +121,8 @@ typedef enum faas_kind {
 /** What a function is. */
 typedef struct faas_function_info {
     size_t size; /**< sizeof(faas_function_info), set by the caller */
-    faas_fn fn;
-    faas_kind kind;
+    faas_fn fn;  /**< its handle */
+    faas_kind kind;   /**< a function, a version or an alias */
     uint32_t version; /**< of a version, its number; 0 otherwise */
     char name[512];   /**< terminated; cut if it is longer, which only aliases can be */
     char signature[256];  /**< of a symbol; "" otherwise */
