@@ -12,6 +12,8 @@
 #include "core/json.h"
 #include "core/ruleset.h"
 
+#include "peer_json.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -81,7 +83,7 @@ static void events_read(const char *path)
     fseek(file, 0, SEEK_END);
     events_size = (size_t)ftell(file);
     rewind(file);
-    events = malloc(events_size + 1);
+    events = calloc(1, events_size + PEER_SIMDJSON_BEHIND);
     if (fread(events, 1, events_size, file) != events_size)
         exit(1);
     fclose(file);
@@ -164,6 +166,18 @@ static double measure(const char *subject, pass *body, void *user, double target
         printf("# %s: %.2f, target %.2f: %s\n", subject, median, target,
                median <= target ? "met" : "MISSED");
     return median;
+}
+
+static void peer_pass(void *user)
+{
+    bool (*const *read)(const char *text, size_t size) = user;
+
+    for (size_t i = 0; i < event_count; i++) {
+        faas_bytes event = event_at(i);
+
+        if (!(*read)(event.data, event.size))
+            failed = 1;
+    }
 }
 
 static void check_pass(void *user)
@@ -615,6 +629,8 @@ int main(int argc, char **argv)
     bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
     const char *only = getenv("BENCH_ONLY");   // a letter per part, for those who tune
     const char *class = getenv("BENCH_CLASS"); // the one class, likewise
+    bool (*yajl)(const char *, size_t) = peer_yajl;
+    bool (*simdjson)(const char *, size_t) = peer_simdjson;
     double unit[RUNS_MAX];
     uint64_t *index;
 
@@ -633,6 +649,8 @@ int main(int argc, char **argv)
     if (only == NULL || strchr(only, 'v')) {
         (void)measure("strict validation alone", check_pass, NULL, 4.5);
         (void)measure("strict validation with index", check_pass, index, 0);
+        (void)measure("yajl, no callbacks", peer_pass, &yajl, 0);
+        (void)measure("simdjson, document tree", peer_pass, &simdjson, 0);
     }
     for (size_t i = 0; i < CLASSES; i++)
         if ((only == NULL || strchr(only, 'c')) &&
