@@ -295,7 +295,7 @@ static void sending_settle(void)
         j->phase = REFUSED;
         if (f->there && !m.closing)
             f->stats.refused++;
-        if (!m.sent_kept && !m.sent_event)
+        if (!m.sent_kept && (!m.sent_event || f->there)) // else nobody asked for it
             letter_put(m.sent_of);
     }
     m.sent_to = NOBODY;

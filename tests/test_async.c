@@ -954,6 +954,30 @@ START_TEST(a_record_that_cannot_reach_its_destination_is_kept_as_a_dead_letter)
 }
 END_TEST
 
+START_TEST(a_record_that_is_refused_where_its_event_goes_is_kept_as_a_dead_letter)
+{
+    uint64_t letters;
+    faas_fn fn, to;
+
+    OPEN_DEFAULT();
+    to = function_of(FAAS_FUNCTION(.name = "to", .handler = answers,
+                                   .concurrency = FAAS_OFF,
+                                   .async = FAAS_ASYNC(.queue_slots = 1)));
+    ck_assert_ok(faas_subscribe(w.rt, to, FAAS_ON(.type = "done", .queued = 1), NULL));
+    fn = function_of(
+        FAAS_FUNCTION(.name = "f", .handler = answers,
+                      .async = FAAS_ASYNC(.dead_letters = FAAS_OFF,
+                                          .on_success = {.event_type = "done"})));
+    for (int i = 0; i < 3; i++)
+        release(submit(fn, ""));
+    ck_assert_uint_eq(run_for(0), 3);
+    ck_assert_ok(faas_letters_list(w.rt, FAAS_LETTERS(.condition = FAAS_SUCCESS), NULL,
+                                   NULL, &letters));
+    ck_assert_uint_eq(letters, 2);
+    CLOSE();
+}
+END_TEST
+
 /* ---- bad input ---- */
 
 START_TEST(options_and_policies_out_of_range_are_refused)
@@ -1166,6 +1190,7 @@ SUITE_MAIN("async", a_submitted_invocation_runs_when_the_host_drives_and_gives_i
            a_full_store_pushes_the_oldest_out_and_shows_it,
            a_functions_numbers_are_its_own_and_the_runtimes_outlive_it,
            a_record_that_cannot_reach_its_destination_is_kept_as_a_dead_letter,
+           a_record_that_is_refused_where_its_event_goes_is_kept_as_a_dead_letter,
            options_and_policies_out_of_range_are_refused,
            who_is_told_that_there_was_no_memory_to_queue_it_may_call_everything,
            what_is_submitted_while_the_runtime_closes_is_refused,

@@ -107,7 +107,9 @@ FAAS_API FAAS_NODISCARD faas_status faas_record_json(const faas_record *record,
  */
 typedef void faas_ended(const faas_record *record, void *user);
 
-/** Where the record of an ended invocation goes; what is not set takes no part. */
+/** Where the record of an ended invocation goes; what is not set takes no part. One that
+ * cannot be handed over, or is refused by somebody who asked for its event, is kept as a
+ * dead letter. */
 typedef struct faas_destination {
     faas_fn fn;             /**< is invoked asynchronously with the record's JSON */
     const char *event_type; /**< is published with the record's JSON as data; copied */
@@ -346,7 +348,7 @@ typedef enum faas_phase {
 
 /** What is known of an invocation. */
 typedef struct faas_invocation_info {
-    size_t size; /**< sizeof(faas_invocation_info), set by the caller */
+    size_t size;              /**< sizeof(faas_invocation_info), set by the caller */
     faas_id request_id;       /**< the same in all attempts */
     faas_phase phase;         /**< where it is on its way */
     uint32_t attempts;        /**< that were made, or are being made */

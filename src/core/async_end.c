@@ -86,6 +86,17 @@ static int text_write(const char *piece, size_t size, void *user)
     return 0;
 }
 
+/* Publishes a record. False if somebody who asked for it did not get it. */
+static bool record_publish(faas_runtime *rt, const faas_record *record, const char *type,
+                           faas_bytes json)
+{
+    faas_delivery delivery;
+
+    return faasi_bus_publish_json(rt, record->request_id, "libfaas", type, json,
+                                  &delivery) == FAAS_OK &&
+           delivery.refused == 0;
+}
+
 /* Sends a record to where it belongs. False if it could not get there. */
 static bool destination_send(faas_runtime *rt, const faas_destination *to,
                              const faas_record *record)
@@ -102,9 +113,8 @@ static bool destination_send(faas_runtime *rt, const faas_destination *to,
         sent = faas_invoke_async(rt, to->fn, faas_bytes_of(json.data, json.size), NULL,
                                  NULL) == FAAS_OK;
     if (sent && to->event_type != NULL)
-        sent =
-            faasi_bus_publish_json(rt, record->request_id, "libfaas", to->event_type,
-                                   faas_bytes_of(json.data, json.size), NULL) == FAAS_OK;
+        sent = record_publish(rt, record, to->event_type,
+                              faas_bytes_of(json.data, json.size));
     faasi_free(rt->allocator, json.data, json.room);
     return sent;
 }
