@@ -652,6 +652,17 @@ bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job)
     return true;
 }
 
+bool faasi_async_unsubmit(struct faasi_job *job)
+{
+    if (job->where != FAASI_IN_LANES || job->attempts != 0 || !faasi_job_claim(job))
+        return false;
+    job->queue->submitted--;
+    if (job->extra != NULL && job->extra->once != NULL)
+        faasi_once_forget(job);
+    faasi_async_withdraw(job);
+    return true;
+}
+
 bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
 {
     bool keyed = job->extra != NULL && job->extra->key.data != NULL;
@@ -662,12 +673,7 @@ bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
     faasi_async_enter(job);
     if ((keyed && job->extra->once == NULL) || faasi_async_take_one(worker, job))
         return true;
-    job->queue->submitted--;
-    if (faasi_job_claim(job)) {
-        if (keyed)
-            faasi_once_forget(job);
-        faasi_async_withdraw(job);
-    }
+    (void)faasi_async_unsubmit(job);
     return false;
 }
 

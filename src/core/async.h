@@ -244,6 +244,10 @@ void faasi_async_unvisit(struct faasi_async *async);
  * may not run now: then it is gone. Holds: lock. */
 bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job);
 
+/* A job that waits in its lane and never ran was not submitted after all: nobody hears of
+ * it. False if it was taken, or its end claimed. Holds: lock. */
+bool faasi_async_unsubmit(struct faasi_job *job);
+
 /* Submits an event to a function, or to an alias, with its data as input or `*input`,
  * which is copied; wakes nobody, but sets the bit of the crew in `*wakes`. As
  * faas_invoke_async(). */

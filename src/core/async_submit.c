@@ -292,7 +292,7 @@ static bool room_await(struct faasi_async *async, struct faasi_queue *q, uint64_
     return reserved;
 }
 
-/* Runs a job for which there is no room, at once. */
+/* Runs a job for which there is no room, at once, or refuses it. */
 static faas_status job_run_here(struct faasi_async *async, struct faasi_job *job)
 {
     struct faasi_worker worker;
@@ -303,6 +303,11 @@ static faas_status job_run_here(struct faasi_async *async, struct faasi_job *job
     faasi_worker_begin(async, &worker, job->queue->crew, &ending);
     taken = faasi_async_take_new(&worker, job);
     (void)faasi_worker_finish(&worker, &ending);
+    if (taken) { // it may have met no seat, and stands in the queue for which there is no room
+        faasi_async_lock(async, &ending);
+        taken = !faasi_async_unsubmit(job);
+        faasi_async_unlock(async, &ending);
+    }
     if (!taken && faasi_job_handled(job) &&
         faasi_job_let_go(job, faasi_job_generation(job)))
         faasi_async_unref(async, job);
