@@ -198,6 +198,31 @@ bool bench_is_quick(void)
     return bench.quick;
 }
 
+/* ---- memory ---- */
+
+static _Atomic uint64_t live_bytes;
+
+static void *counting_alloc(size_t size, void *user)
+{
+    (void)user;
+    atomic_fetch_add_explicit(&live_bytes, size, memory_order_relaxed);
+    return malloc(size);
+}
+
+static void counting_free(void *memory, size_t size, void *user)
+{
+    (void)user;
+    atomic_fetch_sub_explicit(&live_bytes, size, memory_order_relaxed);
+    free(memory);
+}
+
+const faas_allocator bench_counting = {counting_alloc, counting_free, NULL};
+
+uint64_t bench_live_bytes(void)
+{
+    return atomic_load_explicit(&live_bytes, memory_order_relaxed);
+}
+
 /* ---- figures ---- */
 
 static struct figure *figure_add(enum kind kind, const char *subject, const char *unit)

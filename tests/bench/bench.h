@@ -74,6 +74,10 @@ int bench_pin(int nth);
 /* Nanoseconds of the monotonic clock. */
 uint64_t bench_now(void);
 
+/* An allocator that counts; and how many bytes those who have it hold. */
+extern const faas_allocator bench_counting;
+uint64_t bench_live_bytes(void);
+
 /* Ends the bench if a call failed that must not. */
 void bench_check(faas_status status, const char *what);
 

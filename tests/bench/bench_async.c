@@ -274,26 +274,9 @@ static const struct peer_pool bare_futex = {"a futex", hand_open, hand_over, NUL
 
 /* ---- memory ---- */
 
-static _Atomic uint64_t live_bytes;
-
-static void *counting_alloc(size_t size, void *user)
-{
-    (void)user;
-    atomic_fetch_add_explicit(&live_bytes, size, memory_order_relaxed);
-    return malloc(size);
-}
-
-static void counting_free(void *memory, size_t size, void *user)
-{
-    (void)user;
-    atomic_fetch_sub_explicit(&live_bytes, size, memory_order_relaxed);
-    free(memory);
-}
-
 /* What a million invocations that wait, without input, take each. */
 static double queued_bytes(void)
 {
-    static const faas_allocator counting = {counting_alloc, counting_free, NULL};
     enum { COUNT = 1000000 };
     faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
     uint64_t before;
@@ -301,11 +284,11 @@ static double queued_bytes(void)
 
     options.worker_max = FAAS_OFF;
     options.queue_slots = SLOTS;
-    options.allocator = &counting;
+    options.allocator = &bench_counting;
     open_with(&options);
-    before = atomic_load(&live_bytes);
+    before = bench_live_bytes();
     run(NULL, NULL, NULL, COUNT);
-    each = (double)(atomic_load(&live_bytes) - before) / COUNT;
+    each = (double)(bench_live_bytes() - before) / COUNT;
     bench_check(faas_runtime_close(rt), "close");
     return each;
 }

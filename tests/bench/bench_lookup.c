@@ -74,25 +74,6 @@ static struct name *queries_open(unsigned count)
 
 /* ---- memory ---- */
 
-/* Counts what the library has. */
-static _Atomic uint64_t live_bytes;
-
-static void *counting_alloc(size_t size, void *user)
-{
-    (void)user;
-    atomic_fetch_add_explicit(&live_bytes, size, memory_order_relaxed);
-    return malloc(size);
-}
-
-static void counting_free(void *memory, size_t size, void *user)
-{
-    (void)user;
-    atomic_fetch_sub_explicit(&live_bytes, size, memory_order_relaxed);
-    free(memory);
-}
-
-static const faas_allocator counting = {counting_alloc, counting_free, NULL};
-
 static double resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -190,14 +171,14 @@ int main(int argc, char **argv)
     double before, ns;
 
     bench_open(argc, argv, "lookup");
-    large.rt = runtime_open(&counting);
-    before = (double)atomic_load(&live_bytes);
+    large.rt = runtime_open(&bench_counting);
+    before = (double)bench_live_bytes();
     (void)populate(large.rt, LARGE);
     bench_target(bench_once("memory of a function never called, of 1,000,000", "B",
-                            ((double)atomic_load(&live_bytes) - before) / LARGE),
+                            ((double)bench_live_bytes() - before) / LARGE),
                  512);
     (void)faas_runtime_close(large.rt);
-    if (atomic_load(&live_bytes) != 0)
+    if (bench_live_bytes() != 0)
         bench_check(FAAS_EINUSE, "memory was left");
 
     large.rt = runtime_open(NULL);
