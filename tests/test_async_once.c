@@ -282,6 +282,31 @@ START_TEST(when_the_one_that_was_to_run_is_given_up_the_next_one_runs)
 }
 END_TEST
 
+START_TEST(one_that_took_the_place_of_another_is_not_kept_beyond_its_age)
+{
+    faas_invocation first, next, younger;
+    unsigned runs = 0;
+    faas_fn fn;
+
+    OPEN(.worker_max = FAAS_OFF);
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = tells_runs, .user = &runs,
+                                   .concurrency = FAAS_OFF,
+                                   .async = FAAS_ASYNC(.age_ns = 2 * SEC)));
+    first = SUBMIT(fn, "a", KEY("k"));
+    next = SUBMIT(fn, "b", KEY("k"));
+    run_for(SEC);
+    younger = submit(fn, "c");
+    ck_assert_ok(faas_invocation_cancel(w.rt, first)); // the next one comes behind it
+    run_for(SEC);
+    ck_assert_status(waited(next), FAAS_EEXPIRED);
+    ck_assert_status(waited(younger), FAAS_EPENDING);
+    release(first);
+    release(next);
+    release(younger);
+    CLOSE();
+}
+END_TEST
+
 START_TEST(nobody_waits_for_one_that_is_past_its_deadline)
 {
     faas_invocation one, two;
@@ -393,6 +418,7 @@ SUITE_MAIN("async_once", identical_invocations_under_way_run_once_and_get_the_sa
            a_failure_is_shared_after_the_last_attempt_and_not_kept,
            cancelling_one_that_waits_leaves_the_others,
            when_the_one_that_was_to_run_is_given_up_the_next_one_runs,
+           one_that_took_the_place_of_another_is_not_kept_beyond_its_age,
            nobody_waits_for_one_that_is_past_its_deadline,
            those_that_wait_are_dropped_with_their_function_and_at_the_close,
            one_that_finds_its_queue_full_runs_here_unless_another_one_does,

@@ -249,12 +249,13 @@ static uint64_t job_end_ns(const struct faasi_job *job)
 }
 
 /* Whether a job in the lanes has an end of its own to wait for, beside its queue's age:
- * it is not the youngest, or it has a deadline. */
+ * it may not be the youngest, or it has a deadline. */
 static bool job_is_special(const struct faasi_job *job)
 {
     return job->attempts != 0 ||
            (job->extra != NULL &&
-            (job->extra->deadline_ns != FAAS_FOREVER || job->extra->start_ns != 0));
+            (job->extra->key.data != NULL || job->extra->deadline_ns != FAAS_FOREVER ||
+             job->extra->start_ns != 0));
 }
 
 static void job_time_over(struct faasi_alarm *alarm, uint64_t now)
