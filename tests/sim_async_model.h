@@ -22,6 +22,7 @@
 #define AGEING (100 * MS)  /* a level that waited for so long may go first */
 
 enum {
+    KEYS_MAX = 4,
     FUNCTIONS_MAX = 40,
     JOBS_MAX = 6000,
     NESTED_MAX = 64,
@@ -42,6 +43,7 @@ struct fn_model {
     int on_success, on_failure; /* functions, or NOBODY */
     bool by_event;              /* to the latter by an event to which it subscribes */
     uint32_t fails;             /* one attempt in so many; 0 none */
+    bool kept[KEYS_MAX];        /* by key: a success that answers those that come later */
     faas_async_stats stats;     /* its counters */
 };
 
@@ -51,6 +53,14 @@ struct job_model {
     faas_id id;           /* zero until it is seen */
     enum phase phase;
     uint32_t attempts, group, tenant, level;
+    uint32_t key;  /* 0: none */
+    bool leads;    /* it runs for all with its key */
+    bool follows;  /* it waits for such a one */
+    bool answered; /* there was a success when it came */
+    bool
+        letter_due; /* its letter comes when it is told of, after those that waited for it */
+    bool shared;    /* it ends with another one's result: a success at once, a failure
+                       when it is told of, so that its letter has an id */
     uint32_t place; /* in the order of being accepted */
     bool alone;     /* of no group, or gone on without it */
     bool plain;     /* waits for the first time, and had no delay */
@@ -178,8 +188,9 @@ static bool room_for(int f, uint64_t bytes, bool everything)
 
     EACH_ALIVE(j)
     {
-        if (everything ? !waits(j) && !in_doubt(j)
-                       : !waits(j) || j->end <= now_ns() || !m.fns[j->f].there)
+        if (everything
+                ? !waits(j) && !in_doubt(j)
+                : !waits(j) || j->shared || j->end <= now_ns() || !m.fns[j->f].there)
             continue;
         all_slots++;
         all_used += j->bytes;
@@ -247,6 +258,31 @@ static void job_age(struct job_model *j)
         j->end = j->deadline;
 }
 
+/* The one that runs for all with a job's key, or NULL. */
+static struct job_model *leader_of(const struct job_model *j)
+{
+    EACH_ALIVE(other)
+    {
+        if (other->leads && other->f == j->f && other->key == j->key)
+            return other;
+    }
+    return NULL;
+}
+
+/* The next that waits for `j`, or NULL. */
+static struct job_model *follower_of(const struct job_model *j)
+{
+    struct job_model *next = NULL;
+
+    EACH_ALIVE(other)
+    {
+        if (other->follows && other->f == j->f && other->key == j->key &&
+            (next == NULL || other->place < next->place))
+            next = other;
+    }
+    return next;
+}
+
 /* It was accepted. */
 static void job_enter(struct job_model *j, uint64_t start)
 {
@@ -258,6 +294,14 @@ static void job_enter(struct job_model *j, uint64_t start)
     j->phase = start == 0 ? QUEUED : DELAYED;
     j->plain = start == 0;
     j->due_least = j->due_most = start;
+    if (j->key == 0)
+        return;
+    j->follows = leader_of(j) != NULL;
+    j->leads = !j->follows;
+    if (j->follows) {
+        j->phase = DELAYED;
+        j->due_least = j->due_most = UINT64_MAX;
+    }
 }
 
 static void job_refuse(struct job_model *j)
@@ -303,6 +347,39 @@ static void sending_settle(void)
 
 /* ---- what follows an attempt ---- */
 
+static void job_end(struct job_model *j, faas_condition condition, faas_status status);
+
+/* Who runs for all ends: so do they, or the next one takes its place. */
+static void followers_go_on(struct job_model *j, faas_condition condition,
+                            faas_status status)
+{
+    struct job_model *next;
+
+    j->leads = false;
+    j->letter_due = follower_of(j) != NULL;
+    if (condition == FAAS_SUCCESS && m.fns[j->f].policy.idempotency_ns != 0)
+        m.fns[j->f].kept[j->key] = true;
+    if (condition == FAAS_SUCCESS || condition == FAAS_RETRIES_EXHAUSTED) {
+        while ((next = follower_of(j)) != NULL) {
+            next->shared = true;
+            next->follows = false;
+            next->condition = condition;
+            next->status = status;
+            if (condition == FAAS_SUCCESS)
+                job_end(next, condition, status);
+        }
+        return;
+    }
+    next = follower_of(j);
+    if (next == NULL)
+        return;
+    next->follows = false;
+    next->leads = true;
+    next->phase = QUEUED;
+    next->plain = false; // it is older than what stands before it
+    next->place = ++m.places;
+}
+
 static void job_end(struct job_model *j, faas_condition condition, faas_status status)
 {
     faas_async_stats *stats = &m.fns[j->f].stats;
@@ -314,12 +391,15 @@ static void job_end(struct job_model *j, faas_condition condition, faas_status s
                         &stats->dropped};
 
     SIM_REQUIRE(alive(j), "%s ends twice", job_text(j));
+    if (j->leads)
+        followers_go_on(j, condition, status);
     j->phase = ENDED;
+    j->leads = j->follows = false;
     j->condition = condition;
     j->status = status;
     (*ends[condition])++;
     if (condition != FAAS_SUCCESS && condition != FAAS_CANCELLED &&
-        m.fns[j->f].policy.dead_letters != FAAS_OFF)
+        m.fns[j->f].policy.dead_letters != FAAS_OFF && !j->letter_due)
         letter_put((int)(j - m.jobs));
     while (m.first_alive < m.job_count && !alive(&m.jobs[m.first_alive]))
         m.first_alive++;
@@ -500,6 +580,14 @@ static struct job_model *job_of(int f, faas_bytes input, faas_id id, uint64_t su
             return j;
         }
     }
+    for (int i = 0; i < m.job_count; i++) {
+        struct job_model *j = &m.jobs[i];
+
+        if (j->shared && j->f == f && j->root == root && same_id(j->id, unknown)) {
+            j->id = id;
+            return j;
+        }
+    }
     SIM_REQUIRE(false, "nobody submitted %u.%u to %s", root, depth, m.fns[f].name);
     return NULL;
 }
@@ -572,6 +660,18 @@ static void ended_by_itself(struct job_model *j, const faas_record *record)
     }
     if (j->phase == ENDED)
         return;
+    if (j->follows && leader_of(j) != NULL && in_doubt(leader_of(j)))
+        run_abandon(run_of(leader_of(j))); // told of after those that end as it does
+    if (j->shared &&
+        !(record->condition == FAAS_EVENT_AGE_EXCEEDED && j->end <= now_ns())) {
+        job_end(j, j->condition, j->status);
+        return;
+    }
+    if (j->answered && j->phase == ARRIVING) {
+        m.fns[j->f].stats.submitted++;
+        job_end(j, FAAS_SUCCESS, FAAS_OK);
+        return;
+    }
     if (record->condition == FAAS_EVENT_AGE_EXCEEDED) {
         SIM_REQUIRE(waits(j) && j->end <= now_ns(), "%s may run until %llu, now %llu",
                     job_text(j), (unsigned long long)j->end,
@@ -612,6 +712,10 @@ static void model_told(const faas_record *record, bool to_submitter)
     j = job_of(f, record->request, record->request_id, record->submitted_ns);
     if (j->phase != ENDED)
         ended_by_itself(j, record);
+    if (j->letter_due && j->condition != FAAS_SUCCESS && j->condition != FAAS_CANCELLED &&
+        m.fns[f].policy.dead_letters != FAAS_OFF)
+        letter_put((int)(j - m.jobs));
+    j->letter_due = false;
     SIM_REQUIRE(j->condition == record->condition && j->status == record->status &&
                     j->attempts == record->attempts,
                 "%s ended with %s, %s, %u; not with %s, %s", job_text(j),
