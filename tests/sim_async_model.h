@@ -53,12 +53,10 @@ struct job_model {
     faas_id id;           /* zero until it is seen */
     enum phase phase;
     uint32_t attempts, group, tenant, level;
-    uint32_t key;  /* 0: none */
-    bool leads;    /* it runs for all with its key */
-    bool follows;  /* it waits for such a one */
-    bool answered; /* there was a success when it came */
-    bool
-        letter_due; /* its letter comes when it is told of, after those that waited for it */
+    uint32_t key;   /* 0: none */
+    bool leads;     /* it runs for all with its key */
+    bool follows;   /* it waits for such a one */
+    bool answered;  /* there was a success when it came */
     bool shared;    /* it ends with another one's result: a success at once, a failure
                        when it is told of, so that its letter has an id */
     uint32_t place; /* in the order of being accepted */
@@ -356,7 +354,6 @@ static void followers_go_on(struct job_model *j, faas_condition condition,
     struct job_model *next;
 
     j->leads = false;
-    j->letter_due = follower_of(j) != NULL;
     if (condition == FAAS_SUCCESS && m.fns[j->f].policy.idempotency_ns != 0)
         m.fns[j->f].kept[j->key] = true;
     if (condition == FAAS_SUCCESS || condition == FAAS_RETRIES_EXHAUSTED) {
@@ -399,7 +396,7 @@ static void job_end(struct job_model *j, faas_condition condition, faas_status s
     j->status = status;
     (*ends[condition])++;
     if (condition != FAAS_SUCCESS && condition != FAAS_CANCELLED &&
-        m.fns[j->f].policy.dead_letters != FAAS_OFF && !j->letter_due)
+        m.fns[j->f].policy.dead_letters != FAAS_OFF)
         letter_put((int)(j - m.jobs));
     while (m.first_alive < m.job_count && !alive(&m.jobs[m.first_alive]))
         m.first_alive++;
@@ -651,6 +648,7 @@ static int count_bytes(const char *data, size_t size, void *user)
 /* A job of which the model does not know that it ended: what the runtime may do itself. */
 static void ended_by_itself(struct job_model *j, const faas_record *record)
 {
+    struct job_model *leader = j->follows ? leader_of(j) : NULL;
     struct run_model *run = run_of(j);
 
     if (run != NULL) {
@@ -660,8 +658,9 @@ static void ended_by_itself(struct job_model *j, const faas_record *record)
     }
     if (j->phase == ENDED)
         return;
-    if (j->follows && leader_of(j) != NULL && in_doubt(leader_of(j)))
-        run_abandon(run_of(leader_of(j))); // told of after those that end as it does
+    if (leader != NULL && in_doubt(leader) &&
+        record->condition != FAAS_EVENT_AGE_EXCEEDED) // it is told of later
+        run_abandon(run_of(leader));
     if (j->shared &&
         !(record->condition == FAAS_EVENT_AGE_EXCEEDED && j->end <= now_ns())) {
         job_end(j, j->condition, j->status);
@@ -712,10 +711,6 @@ static void model_told(const faas_record *record, bool to_submitter)
     j = job_of(f, record->request, record->request_id, record->submitted_ns);
     if (j->phase != ENDED)
         ended_by_itself(j, record);
-    if (j->letter_due && j->condition != FAAS_SUCCESS && j->condition != FAAS_CANCELLED &&
-        m.fns[f].policy.dead_letters != FAAS_OFF)
-        letter_put((int)(j - m.jobs));
-    j->letter_due = false;
     SIM_REQUIRE(j->condition == record->condition && j->status == record->status &&
                     j->attempts == record->attempts,
                 "%s ended with %s, %s, %u; not with %s, %s", job_text(j),

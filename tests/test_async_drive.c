@@ -254,6 +254,41 @@ static void calls_back(const faas_record *record, void *user)
     note("called ");
 }
 
+static faas_invocation together[3];
+
+/* Waits for all that end with it, and notes how they did. */
+static void waits_for_all(const faas_record *record, void *user)
+{
+    (void)record;
+    (void)user;
+    for (int i = 0; i < 3; i++)
+        note("%s ", faas_status_name(
+                        faas_invocation_wait(w.rt, together[i], FAAS_FOREVER, NULL)));
+}
+
+START_TEST(who_is_told_of_an_end_may_wait_for_those_that_end_at_the_same_moment)
+{
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    for (int same = 0; same < 2; same++) {
+        fn = function_of(
+            FAAS_FUNCTION(.name = same ? "same" : "each", .handler = answers));
+        for (int i = 0; i < 3; i++)
+            together[i] = SUBMIT(fn, "x", .ended = i == 1 ? waits_for_all : NULL,
+                                 .key = same ? faas_str("k") : faas_bytes_of(NULL, 0));
+        if (same)
+            run_for(0);
+        ck_assert_ok(faas_function_unregister(w.rt, fn));
+        ck_assert_notes(same ? "FAAS_OK FAAS_OK FAAS_OK "
+                             : "FAAS_ENOENT FAAS_ENOENT FAAS_ENOENT ");
+        for (int i = 0; i < 3; i++)
+            release(together[i]);
+    }
+    CLOSE();
+}
+END_TEST
+
 START_TEST(who_is_told_of_an_end_may_call_everything)
 {
     faas_fn fn;
@@ -478,6 +513,7 @@ END_TEST
 
 SUITE_MAIN("async_drive", a_handler_cannot_wait_for_itself_or_its_group,
            one_worker_whose_handlers_wait_for_others_makes_progress,
+           who_is_told_of_an_end_may_wait_for_those_that_end_at_the_same_moment,
            who_is_told_of_an_end_may_call_everything, closing_hands_over_what_has_not_run,
            closing_may_let_what_is_queued_run_first,
            workers_drain_what_is_queued_before_a_close,

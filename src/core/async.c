@@ -99,11 +99,10 @@ static void end_later(struct faasi_job *job, faas_condition condition, faas_stat
     ending->last = job;
 }
 
-void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
+void faasi_async_let_go(struct faasi_async *async)
 {
     bool ready[FAASI_CREWS];
     uint64_t next = faasi_timers_next(&async->wheel);
-    struct faasi_job *job;
 
     for (int i = 0; i < FAASI_CREWS; i++)
         ready[i] = faasi_lanes_ready(&async->crews[i].lanes);
@@ -114,12 +113,12 @@ void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
             faasi_crew_wake(async, &async->crews[i]);
     if (FAASI_UNLIKELY(next < faasi_read(&async->armed_ns)))
         faasi_async_arm(async, next);
-    while (FAASI_UNLIKELY((job = ending->first) != NULL)) {
-        ending->first = job->after;
-        faasi_async_end(async, job, (faas_condition)job->condition, job->status,
-                        job->result);
-        faasi_async_unref(async, job);
-    }
+}
+
+void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending)
+{
+    faasi_async_let_go(async);
+    faasi_ending_run(ending);
 }
 
 bool faasi_async_has_work(struct faasi_async *async)

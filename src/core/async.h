@@ -158,6 +158,7 @@ struct faasi_worker {
 /* What is to be done when the lock is let go: jobs whose end was claimed are ended. */
 struct faasi_ending {
     struct faasi_job *first, *last;
+    struct faasi_ending *outer; /* of the same thread, that is being worked off */
 };
 
 struct faasi_async {
@@ -272,6 +273,8 @@ void faasi_async_wake(struct faasi_async *async, struct faasi_crew *crew);
  * who is needed, and arms the housekeeper. */
 void faasi_async_lock(struct faasi_async *async, struct faasi_ending *ending);
 void faasi_async_unlock(struct faasi_async *async, struct faasi_ending *ending);
+/* The same, but for what was to be ended: that is still to do. */
+void faasi_async_let_go(struct faasi_async *async);
 
 /* Moves what came in to the lanes. Holds: lock. */
 void faasi_async_drain(struct faasi_async *async);
@@ -434,10 +437,19 @@ bool faasi_once_is_under_way(const struct faasi_job *job);
 /* A job was to run for all with its key, and does not. Nobody waits for it. Holds: lock. */
 void faasi_once_forget(struct faasi_job *job);
 
-/* A job that runs for all with its key has ended, and nobody knows yet. Holds nothing. */
-void faasi_once_land(struct faasi_async *async, struct faasi_job *job);
+/* A job that runs for all with its key has ended, and nobody knows yet. Those that end as
+ * it does come into `followers`, to be ended when it is. Holds nothing. */
+void faasi_once_land(struct faasi_async *async, struct faasi_job *job,
+                     struct faasi_ending *followers);
 
 /* ---- async_end.c ---- */
+
+/* Ends those whose end was claimed, one after the other. Holds nothing. */
+void faasi_ending_run(struct faasi_ending *ending);
+
+/* Ends a job at once that this thread would end later: somebody is told of another one, and
+ * waits for it. False if it is not such a one. Holds nothing. */
+bool faasi_ending_hasten(struct faasi_job *job);
 
 /* Ends a job whose end the caller has claimed. Holds nothing. `result` is taken over. */
 void faasi_async_end(struct faasi_async *async, struct faasi_job *job,

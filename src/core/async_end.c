@@ -136,25 +136,34 @@ static void end_publish(struct faasi_job *job)
         faasi_futex_wake(&job->state, INT32_MAX);
 }
 
-/* The same with somebody to be told. */
-static void end_loudly(struct faasi_async *async, struct faasi_job *job)
+/* Keeps a failure as a dead letter, if the policy wants that. */
+static bool letter_keep(struct faasi_async *async, const faas_async *policy,
+                        const faas_record *record)
+{
+    if (record->condition == FAAS_SUCCESS || record->condition == FAAS_CANCELLED ||
+        policy->dead_letters == FAAS_OFF)
+        return false;
+    faasi_letters_put(&async->rt->letters, record);
+    return true;
+}
+
+/* Ends a job of which somebody is told. */
+static void end_loudly(struct faasi_async *async, struct faasi_job *job,
+                       struct faasi_ending *followers)
 {
     faas_runtime *rt = async->rt;
     struct faasi_async_policy *policy = faasi_queue_policy(job->queue);
     faas_record record = record_of(job);
-    bool success = record.condition == FAAS_SUCCESS;
-    bool kept = false;
-
     /* Before anybody knows, so that who waited for it finds it there. */
-    if (!success && record.condition != FAAS_CANCELLED &&
-        policy->of.dead_letters != FAAS_OFF) {
-        faasi_letters_put(&rt->letters, &record);
-        kept = true;
-    }
+    bool kept = letter_keep(async, &policy->of, &record);
+
     end_publish(job);
+    faasi_ending_run(followers);
     if (job->extra != NULL && job->extra->ended != NULL)
         job->extra->ended(&record, job->extra->ended_user);
-    if (!destination_send(rt, success ? &policy->of.on_success : &policy->of.on_failure,
+    if (!destination_send(rt,
+                          record.condition == FAAS_SUCCESS ? &policy->of.on_success
+                                                           : &policy->of.on_failure,
                           &record) &&
         !kept)
         faasi_letters_put(&rt->letters, &record);
@@ -164,15 +173,60 @@ static void end_loudly(struct faasi_async *async, struct faasi_job *job)
 void faasi_async_end(struct faasi_async *async, struct faasi_job *job,
                      faas_condition condition, faas_status status, faas_result *result)
 {
+    struct faasi_ending followers = {NULL, NULL, NULL};
+
     job->condition = (uint8_t)condition;
     job->status = status;
     job->result = result;
     if (FAASI_UNLIKELY(job->extra != NULL && job->extra->once != NULL))
-        faasi_once_land(async, job);
+        faasi_once_land(async, job, &followers);
     if (FAASI_LIKELY(condition == FAAS_SUCCESS &&
                      (job->extra == NULL || job->extra->ended == NULL) &&
-                     atomic_load_explicit(&job->queue->silent, memory_order_relaxed)))
+                     atomic_load_explicit(&job->queue->silent, memory_order_relaxed))) {
         end_publish(job);
-    else
-        end_loudly(async, job);
+        faasi_ending_run(&followers);
+    } else {
+        end_loudly(async, job, &followers);
+    }
+}
+
+/* ---- those that were claimed ---- */
+
+/* What this thread is about to end, the innermost first. */
+static _Thread_local struct faasi_ending *ending_here;
+
+static void end_claimed(struct faasi_job *job)
+{
+    struct faasi_async *async = job->queue->async;
+
+    faasi_async_end(async, job, (faas_condition)job->condition, job->status, job->result);
+    faasi_async_unref(async, job);
+}
+
+void faasi_ending_run(struct faasi_ending *ending)
+{
+    struct faasi_job *job;
+
+    if (FAASI_LIKELY(ending->first == NULL))
+        return;
+    ending->outer = ending_here;
+    ending_here = ending;
+    while ((job = ending->first) != NULL) {
+        ending->first = job->after;
+        end_claimed(job);
+    }
+    ending_here = ending->outer;
+}
+
+bool faasi_ending_hasten(struct faasi_job *job)
+{
+    for (struct faasi_ending *ending = ending_here; ending != NULL;
+         ending = ending->outer)
+        for (struct faasi_job **at = &ending->first; *at != NULL; at = &(*at)->after)
+            if (*at == job) {
+                *at = job->after;
+                end_claimed(job);
+                return true;
+            }
+    return false;
 }

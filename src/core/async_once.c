@@ -153,15 +153,15 @@ void faasi_once_forget(struct faasi_job *job)
     job->extra->once = NULL;
 }
 
-void faasi_once_land(struct faasi_async *async, struct faasi_job *job)
+void faasi_once_land(struct faasi_async *async, struct faasi_job *job,
+                     struct faasi_ending *followers)
 {
     struct faasi_response *kept = kept_make(job);
     struct faasi_queue *q = job->queue;
-    struct faasi_ending ending;
     struct faasi_once *once;
     bool on = false;
 
-    faasi_async_lock(async, &ending);
+    faasi_async_lock(async, followers);
     once = job->extra->once;
     job->extra->once = NULL;
     if (kept != NULL)
@@ -172,6 +172,6 @@ void faasi_once_land(struct faasi_async *async, struct faasi_job *job)
         on = leader_replace(once);
     if (!on)
         faasi_keys_drop(&async->once, async->allocator, &once->keyed);
-    faasi_async_unlock(async, &ending);
+    faasi_async_let_go(async);
     faasi_response_release(kept);
 }

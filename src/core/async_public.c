@@ -126,6 +126,8 @@ static faas_status job_wait(struct faasi_async *async, struct faasi_job *job,
         until = now + limit_ns < now ? FAAS_FOREVER : now + limit_ns;
     }
     for (; !has_ended(state); state = state_of(job)) {
+        if ((state & FAASI_JOB_PHASE) == FAASI_JOB_ENDING && faasi_ending_hasten(job))
+            continue;
         if (limit_ns == 0 ||
             (until != FAAS_FOREVER && faasi_async_now_ns(async) >= until))
             return FAAS_EPENDING;
