@@ -298,7 +298,42 @@ START_TEST(two_that_wait_for_each_other_are_told_so)
 }
 END_TEST
 
-SUITE_MAIN("async edges", an_attempt_that_met_no_seat_is_not_told_of_as_made,
+static void notes_end_at(const faas_record *record, void *user)
+{
+    (void)user;
+    note("%s at %llu", faas_condition_name(record->condition),
+         (unsigned long long)((record->ended_ns - START_NS) / MS));
+}
+
+/* Submits to another function that does not run, and sees to it that it waits there. */
+static void submits_more(const faas_record *record, void *user)
+{
+    (void)record;
+    release(SUBMIT(*(faas_fn *)user, "more", .ended = notes_end_at));
+    ck_assert_uint_eq(async_stats().queued, 1);
+}
+
+START_TEST(what_is_submitted_when_something_ends_of_age_ends_of_age_as_well)
+{
+    faas_fn fn, more;
+
+    OPEN(.worker_max = FAAS_OFF);
+    more = function_of(FAAS_FUNCTION(.name = "more", .handler = answers,
+                                     .concurrency = FAAS_OFF,
+                                     .async = FAAS_ASYNC(.age_ns = SEC)));
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers,
+                                   .concurrency = FAAS_OFF,
+                                   .async = FAAS_ASYNC(.age_ns = SEC)));
+    release(SUBMIT(fn, "x", .ended = submits_more, .ended_user = &more));
+    run_for(5 * SEC);
+    ck_assert_notes("EventAgeExceeded at 2000");
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("async edges",
+           what_is_submitted_when_something_ends_of_age_ends_of_age_as_well,
+           an_attempt_that_met_no_seat_is_not_told_of_as_made,
            what_is_too_old_does_not_run_for_its_waiter_either,
            what_comes_due_while_others_run_is_due_at_once,
            a_handler_that_comes_back_late_leaves_the_next_attempt_alone,

@@ -248,8 +248,12 @@ uint64_t faasi_async_sweep(struct faasi_async *async)
     faasi_write(&async->armed_ns, FAAS_FOREVER);
     do {
         faasi_async_lock(async, &ending);
-        next = faasi_async_tick(async);
+        (void)faasi_async_tick(async);
         faasi_async_unlock(async, &ending);
+        /* Who was told of an end may have submitted something since. */
+        faasi_lock(&async->lock);
+        next = faasi_timers_next(&async->wheel);
+        faasi_unlock(&async->lock);
     } while (next != FAAS_FOREVER && next <= faasi_async_now_ns(async));
     for (int i = 0; i < FAASI_CREWS; i++)
         left_join(async, &async->crews[i]);
