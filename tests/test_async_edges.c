@@ -310,7 +310,15 @@ static void submits_more(const faas_record *record, void *user)
 {
     (void)record;
     release(SUBMIT(*(faas_fn *)user, "more", .ended = notes_end_at));
-    ck_assert_uint_eq(async_stats().queued, 1);
+    ck_assert_uint_eq(async_stats().queued, 2);
+}
+
+static int takes_one_and_a_half_seconds(faas_context *ctx, faas_bytes input)
+{
+    (void)ctx;
+    (void)input;
+    pass_ns(3 * SEC / 2);
+    return 0;
 }
 
 START_TEST(what_is_submitted_when_something_ends_of_age_ends_of_age_as_well)
@@ -325,8 +333,13 @@ START_TEST(what_is_submitted_when_something_ends_of_age_ends_of_age_as_well)
                                    .concurrency = FAAS_OFF,
                                    .async = FAAS_ASYNC(.age_ns = SEC)));
     release(SUBMIT(fn, "x", .ended = submits_more, .ended_user = &more));
+    release(SUBMIT(function_of(FAAS_FUNCTION(.name = "later", .handler = answers)), "",
+                   .delay_ns = 100 * SEC)); // for long, the next thing to come
+    release(submit(function_of(FAAS_FUNCTION(.name = "slow",
+                                             .handler = takes_one_and_a_half_seconds)),
+                   "")); // meanwhile the first one gets too old
     run_for(5 * SEC);
-    ck_assert_notes("EventAgeExceeded at 2000");
+    ck_assert_notes("EventAgeExceeded at 2500");
     CLOSE();
 }
 END_TEST
