@@ -94,6 +94,54 @@ START_TEST(many_are_submitted_at_once_and_run_in_their_order)
 }
 END_TEST
 
+START_TEST(of_many_those_are_accepted_for_which_there_is_memory)
+{
+    static const char long_one[1000] = "a"; // too long for the place of a job
+    faas_bytes inputs[5];
+    atomic_uint ran = 0;
+    size_t accepted;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(
+        FAAS_FUNCTION(.name = "f", .handler = counts, .user = &ran,
+                      .async = FAAS_ASYNC(.queue_slots = 5,
+                                          .queue_bytes = 5 * sizeof long_one)));
+    for (int i = 0; i < 5; i++)
+        inputs[i] = faas_bytes_of(long_one, sizeof long_one);
+    release(submit(fn, "x")); // what is made once
+    ck_assert_uint_eq(run_for(0), 1);
+    w.faulty.from_then_on = true;
+    w.faulty.fail_at = atomic_load(&w.faulty.calls) + 3;
+    ck_assert_status(faas_invoke_async_many(w.rt, fn, inputs, 5, NULL, NULL, &accepted),
+                     FAAS_ENOMEM);
+    w.faulty.fail_at = 0;
+    ck_assert_uint_eq(accepted, 2);
+    ck_assert_uint_eq(async_stats().queued, 2);
+    ck_assert_uint_eq(async_stats().queued_bytes, 2 * sizeof long_one);
+    ck_assert_ok(faas_invoke_async_many(w.rt, fn, inputs, 3, NULL, NULL, NULL));
+    ck_assert_uint_eq(run_for(0), 5);
+    ck_assert_uint_eq(ran, 6);
+    CLOSE();
+}
+END_TEST
+
+START_TEST(sizes_of_many_inputs_do_not_wrap_around)
+{
+    faas_bytes inputs[] = {{"a", SIZE_MAX}, {"b", 2}};
+    size_t accepted;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = notes_input));
+    ck_assert_status(faas_invoke_async_many(w.rt, fn, inputs, 2, NULL, NULL, &accepted),
+                     FAAS_EBUSY);
+    ck_assert_uint_eq(accepted, 0);
+    ck_assert_uint_eq(async_stats().queued_bytes, 0);
+    CLOSE();
+}
+END_TEST
+
 START_TEST(a_handler_knows_tenant_trace_id_event_and_attempt)
 {
     faas_invocation_info info = {.size = sizeof info};
@@ -311,6 +359,32 @@ START_TEST(a_full_queue_may_run_the_new_one_on_its_submitter)
                                        FAAS_SUBMIT(.group = faas_str("g")), &job),
                      FAAS_EBUSY);
     ck_assert_uint_eq(job.generation, 0);
+    ck_assert_uint_eq(run_for(0), 1);
+    ck_assert_notes("a ");
+    CLOSE();
+}
+END_TEST
+
+START_TEST(what_finds_neither_room_nor_a_seat_is_refused_and_leaves_nothing)
+{
+    faas_invocation job;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(
+        FAAS_FUNCTION(.name = "f", .handler = notes_input, .concurrency = FAAS_OFF,
+                      .async = FAAS_ASYNC(.queue_slots = 1,
+                                          .on_queue_full = FAAS_QUEUE_RUN_HERE)));
+    release(submit(fn, "a"));
+    ck_assert_status(
+        faas_invoke_async(w.rt, fn, faas_str("b"), FAAS_SUBMIT(.ended = notes_end), &job),
+        FAAS_EBUSY);
+    ck_assert_uint_eq(job.generation, 0);
+    ck_assert_uint_eq(async_stats().submitted, 1);
+    ck_assert_uint_eq(async_stats().queued, 1);
+    ck_assert_uint_eq(async_stats().refused, 1);
+    ck_assert_notes("");
+    ck_assert_ok(faas_function_update(w.rt, fn, FAAS_FUNCTION(.concurrency = 1)));
     ck_assert_uint_eq(run_for(0), 1);
     ck_assert_notes("a ");
     CLOSE();
@@ -1157,6 +1231,8 @@ SUITE_MAIN("async", a_submitted_invocation_runs_when_the_host_drives_and_gives_i
            a_handle_that_was_released_is_no_ones,
            a_waiter_runs_its_invocation_itself_where_nobody_else_does,
            many_are_submitted_at_once_and_run_in_their_order,
+           of_many_those_are_accepted_for_which_there_is_memory,
+           sizes_of_many_inputs_do_not_wrap_around,
            a_handler_knows_tenant_trace_id_event_and_attempt,
            at_a_cap_of_one_four_workers_run_each_of_a_hundred_thousand_once,
            what_meets_a_taken_seat_waits_for_it_and_uses_no_attempt,
@@ -1165,6 +1241,7 @@ SUITE_MAIN("async", a_submitted_invocation_runs_when_the_host_drives_and_gives_i
            a_full_queue_refuses_and_says_when_to_come_back,
            a_full_queue_may_drop_its_oldest,
            a_full_queue_may_run_the_new_one_on_its_submitter,
+           what_finds_neither_room_nor_a_seat_is_refused_and_leaves_nothing,
            where_the_host_runs_everything_who_waits_for_room_makes_it,
            a_group_runs_in_order_and_a_failed_head_holds_it_up,
            tenants_take_turns_by_their_weights,

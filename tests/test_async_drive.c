@@ -142,15 +142,22 @@ static int comes_in_order(faas_context *ctx, faas_bytes input)
 START_TEST(more_than_come_in_at_once_run_in_their_order)
 {
     enum { COUNT = 20000 };
+    static uint32_t numbers[COUNT];
+    static faas_bytes inputs[COUNT];
     uint32_t next = 0;
     faas_fn fn;
 
     OPEN_DEFAULT();
     fn =
         function_of(FAAS_FUNCTION(.name = "f", .handler = comes_in_order, .user = &next));
-    for (uint32_t i = 0; i < COUNT; i++)
-        ck_assert_ok(
-            faas_invoke_async(w.rt, fn, faas_bytes_of(&i, sizeof i), NULL, NULL));
+    for (uint32_t i = 0; i < COUNT; i++) {
+        numbers[i] = i;
+        inputs[i] = faas_bytes_of(&numbers[i], sizeof numbers[i]);
+    }
+    for (uint32_t i = 0; i < COUNT / 2; i++)
+        ck_assert_ok(faas_invoke_async(w.rt, fn, inputs[i], NULL, NULL));
+    ck_assert_ok(faas_invoke_async_many(w.rt, fn, inputs + COUNT / 2, COUNT / 2, NULL,
+                                        NULL, NULL));
     ck_assert_uint_eq(run_for(0), COUNT);
     ck_assert_uint_eq(async_stats().succeeded, COUNT);
     CLOSE();

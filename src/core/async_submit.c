@@ -303,7 +303,7 @@ static faas_status job_run_here(struct faasi_async *async, struct faasi_job *job
     faasi_worker_begin(async, &worker, job->queue->crew, &ending);
     taken = faasi_async_take_new(&worker, job);
     (void)faasi_worker_finish(&worker, &ending);
-    if (taken) { // it may have met no seat, and stands in the queue for which there is no room
+    if (taken && faasi_job_is_queued(job)) { // it met no seat, and has no room to wait in
         faasi_async_lock(async, &ending);
         taken = !faasi_async_unsubmit(job);
         faasi_async_unlock(async, &ending);
@@ -562,7 +562,8 @@ static void lot_submit(struct faasi_async *async, const struct submission *s,
     if (count > FAASI_BATCH_MAX)
         count = FAASI_BATCH_MAX;
     for (size_t i = 0; inputs != NULL && !s->event_is_input && i < count; i++)
-        bytes += inputs[i].size;
+        if (__builtin_add_overflow(bytes, inputs[i].size, &bytes))
+            bytes = UINT64_MAX;
     if (queue_find(async, s->fn, &q) == FAAS_OK && !is_keyed(q, s))
         room = room_slots(async, q, count);
     if (room != 0 && (room < count || !room_bytes(async, q, bytes))) {
