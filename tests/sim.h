@@ -12,7 +12,7 @@
 #define SIM_H
 
 #include "core/random.h"
-#include "support.h"
+#include "stress.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -95,16 +95,7 @@ static inline void sim_watch(void)
 }
 
 /* Ends the program where `x` does not hold; the rest says what is known about it. */
-#define SIM_REQUIRE(x, ...)                                                              \
-    do {                                                                                 \
-        if (!(x)) {                                                                      \
-            sim_last_words();                                                            \
-            (void)fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #x);                \
-            (void)fprintf(stderr, __VA_ARGS__);                                          \
-            (void)fprintf(stderr, "\n");                                                 \
-            abort();                                                                     \
-        }                                                                                \
-    } while (0)
+#define SIM_REQUIRE(x, ...) REQUIRE_AFTER(sim_last_words(), x, __VA_ARGS__)
 
 /* Runs one seed from its beginning; the hash of its trace. */
 static inline uint64_t sim_run(uint64_t seed, void (*run)(void))

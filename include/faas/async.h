@@ -124,7 +124,9 @@ typedef enum faas_queue_full {
     FAAS_QUEUE_WAIT = 2,        /**< the submitter waits, at most `queue_wait_ns` */
     FAAS_QUEUE_DROP_OLDEST = 3, /**< the function's oldest waiting one ends with
                                      FAAS_DROPPED and goes to the dead letters */
-    FAAS_QUEUE_RUN_HERE = 4     /**< the submitter runs it, at once */
+    FAAS_QUEUE_RUN_HERE = 4 /**< the submitter runs it, at once; FAAS_EBUSY if it meets
+                                     no seat, or would overtake its group, or what has its
+                                     key */
 } faas_queue_full;
 
 /** What becomes of a group whose first invocation failed and will be retried. */
@@ -160,6 +162,7 @@ typedef enum faas_jitter {
  *         has none.
  *
  * Thread: the submitter's, with no lock held.
+ * Since:  0.1
  */
 typedef faas_bytes faas_key(faas_bytes input, const faas_event *event, char *room,
                             void *user);
@@ -235,8 +238,9 @@ typedef struct faas_submit_options {
                                  an equal key is under way, this one does not run, but ends
                                  as that one does; and in the function's window
                                  (`idempotency_ns`) after its success it ends at once, with
-                                 its result. A failure is shared and not kept. Of one that
-                                 is cancelled, dropped or too late the next one takes the
+                                 its result. A failure is shared and not kept. A shared
+                                 result's meter is that of the run. Of one that is
+                                 cancelled, dropped or too late the next one takes the
                                  place. Default: that of the function's `key` */
 } faas_submit_options;
 
@@ -340,7 +344,8 @@ FAAS_API void faas_invocation_release(faas_runtime *rt, faas_invocation invocati
 
 /** Where an invocation stands. */
 typedef enum faas_phase {
-    FAAS_PHASE_DELAYED = 1, /**< waits for its time, or for its next attempt */
+    FAAS_PHASE_DELAYED = 1, /**< waits for its time, for its next attempt, or for another
+                                 one with its key */
     FAAS_PHASE_QUEUED = 2,
     FAAS_PHASE_RUNNING = 3,
     FAAS_PHASE_ENDED = 4

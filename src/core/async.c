@@ -335,14 +335,6 @@ static void job_enter(struct faasi_job *job, uint64_t now)
         job_lose(job);
 }
 
-/* Whether a job's end was not claimed yet. Who claims it from here on takes it out of where
- * it is then, under the lock. Holds: lock. */
-static bool job_is_queued(const struct faasi_job *job)
-{
-    return (atomic_load_explicit(&job->state, memory_order_relaxed) & FAASI_JOB_PHASE) ==
-           FAASI_JOB_QUEUED;
-}
-
 /* What is needed of a job soon comes from another processor, or from far. It may be none:
  * it is not looked at. */
 static void job_prefetch(const struct faasi_item *item)
@@ -367,7 +359,9 @@ void faasi_async_drain(struct faasi_async *async)
         job->queue->submitted++;
         if (now == 0)
             now = faasi_async_now_ns(async);
-        if (FAASI_LIKELY(job_is_queued(job))) {
+        /* Who claims its end from here on takes it out of where it is then, under the lock:
+         * so it is wherever we look. */
+        if (FAASI_LIKELY(faasi_job_is_queued(job))) {
             job_enter(job, now);
             continue;
         }
@@ -560,7 +554,7 @@ static bool worker_take(struct faasi_worker *worker, struct faasi_job *job)
     faasi_ring_remove(&job->aged);
     if (job->timed)
         faasi_timer_stop(&worker->async->wheel, &job->alarm.timer);
-    if (FAASI_UNLIKELY(!job_is_queued(job))) {
+    if (FAASI_UNLIKELY(!faasi_job_is_queued(job))) {
         room_release(job);
         faasi_lanes_done(&q->crew->lanes, &job->item, true,
                          faasi_async_now_ns(worker->async));
@@ -712,7 +706,7 @@ static void job_return(struct faasi_job *job, uint64_t now)
 {
     struct faasi_queue *q = job->queue;
 
-    if (!job_is_queued(job)) {
+    if (!faasi_job_is_queued(job)) {
         job_leave_batch(job, now);
         faasi_async_unref(q->async, job);
         return;

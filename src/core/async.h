@@ -22,10 +22,10 @@
  * Ending is a claim: a compare-and-swap of the job's state to ENDING. The claimant writes
  * how it ended, and sends the record on, with no lock held.
  *
- * Layer: 3 path. Parts: async_queue.c policies and queues; async.c
- * the lock, the lanes, taking, settling; async_run.c
- * running one job; async_end.c ends and records; async_submit.c; async_crew.c threads;
- * async_once.c keys; async_open.c opening and closing; async_public.c handles and numbers.
+ * Layer: 3 path. Parts: async_queue.c policies and queues; async.c the lock, the lanes,
+ * taking, settling; async_run.c running one job; async_end.c ends and records;
+ * async_once.c keys; async_submit.c; async_crew.c threads; async_open.c opening and
+ * closing; async_public.c handles and numbers.
  * Locks: `lock`, after the gate's; before jobs.grow. */
 #ifndef FAASI_ASYNC_H
 #define FAASI_ASYNC_H
@@ -215,6 +215,13 @@ static inline void faasi_count_less(_Atomic uint64_t *count, uint64_t by)
     atomic_fetch_sub_explicit(count, by, memory_order_release);
 }
 
+/* Whether nobody wants to be told of a job's success. */
+static inline bool faasi_job_is_unheard(const struct faasi_job *job)
+{
+    return atomic_load_explicit(&job->queue->silent, memory_order_relaxed) &&
+           (job->extra == NULL || job->extra->ended == NULL);
+}
+
 /* A worker is looked after when it may have others' work, and is at one handler for so
  * long. */
 #define FAASI_CHECK_NS UINT64_C(4000000)
@@ -383,8 +390,7 @@ void faasi_async_policy_release(struct faasi_async_policy *policy); /* accepts N
 faas_status faasi_async_adopt(struct faasi_async *async, struct faasi_function *f,
                               struct faasi_async_policy *policy);
 /* A reference to the policy of a function, NULL if it has no queue. */
-struct faasi_async_policy *faasi_async_policy_of(struct faasi_async *async,
-                                                 struct faasi_function *f);
+struct faasi_async_policy *faasi_async_policy_of(struct faasi_function *f);
 /* `f` is about to take the place of `old`: both have the one queue until the caller, who
  * holds the registry's lock all the time, takes it from `old`. Until then whoever finds
  * either of them finds the queue, so nothing that is queued is lost. */
@@ -402,7 +408,7 @@ faas_id faasi_job_id(const struct faasi_job *job);
 
 /* Runs what a worker has taken; after `until` ticks the rest is left. Returns how many
  * handlers ran. */
-uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until);
+uint32_t faasi_async_run(struct faasi_worker *worker);
 
 /* What a thread does as a worker for one taking, on its stack. Between the two it takes
  * something, under the lock; finishing runs that, settles it and returns how many handlers

@@ -85,7 +85,7 @@ static void *worker_main(void *user)
         }
         faasi_async_unlock(async, &ending);
         if (!idle) {
-            (void)faasi_async_run(worker, UINT64_MAX);
+            (void)faasi_async_run(worker);
             looked = false;
         } else if (!leave) {
             /* A second look right before sleeping: what came between. */
@@ -112,7 +112,7 @@ uint32_t faasi_worker_finish(struct faasi_worker *worker, struct faasi_ending *e
 
     if (worker->count != 0) {
         faasi_async_unlock(async, ending);
-        ran = faasi_async_run(worker, UINT64_MAX);
+        ran = faasi_async_run(worker);
         faasi_async_lock(async, ending);
         faasi_async_settle(worker);
     }

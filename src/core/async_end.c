@@ -180,9 +180,7 @@ void faasi_async_end(struct faasi_async *async, struct faasi_job *job,
     job->result = result;
     if (FAASI_UNLIKELY(job->extra != NULL && job->extra->once != NULL))
         faasi_once_land(async, job, &followers);
-    if (FAASI_LIKELY(condition == FAAS_SUCCESS &&
-                     (job->extra == NULL || job->extra->ended == NULL) &&
-                     atomic_load_explicit(&job->queue->silent, memory_order_relaxed))) {
+    if (FAASI_LIKELY(condition == FAAS_SUCCESS && faasi_job_is_unheard(job))) {
         end_publish(job);
         faasi_ending_run(&followers);
     } else {

@@ -307,21 +307,12 @@ faas_status faasi_async_adopt(struct faasi_async *async, struct faasi_function *
     return FAAS_OK;
 }
 
-struct faasi_async_policy *faasi_async_policy_of(struct faasi_async *async,
-                                                 struct faasi_function *f)
+struct faasi_async_policy *faasi_async_policy_of(struct faasi_function *f)
 {
-    struct faasi_async_policy *policy = NULL;
-    struct faasi_ending ending;
-    struct faasi_queue *q;
+    /* Acquire: pairs with the release in faasi_async_adopt(). */
+    struct faasi_queue *q = atomic_load_explicit(&f->queue, memory_order_acquire);
 
-    faasi_async_lock(async, &ending);
-    q = atomic_load_explicit(&f->queue, memory_order_relaxed);
-    if (q != NULL) {
-        policy = q->policy;
-        atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
-    }
-    faasi_async_unlock(async, &ending);
-    return policy;
+    return q == NULL ? NULL : faasi_queue_policy(q);
 }
 
 void faasi_async_refresh(struct faasi_async *async, struct faasi_function *f)

@@ -99,10 +99,8 @@ static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
 /* Whether nobody hears of a success, nor can look for it any more. */
 static bool ends_silently(const struct faasi_job *job)
 {
-    return atomic_load_explicit(&job->queue->silent, memory_order_relaxed) &&
-           (job->extra == NULL ||
-            (job->extra->ended == NULL && job->extra->key.data == NULL)) &&
-           faasi_job_is_sole(job);
+    return faasi_job_is_unheard(job) &&
+           (job->extra == NULL || job->extra->key.data == NULL) && faasi_job_is_sole(job);
 }
 
 /* Calls the handler. `*now` is the time, and becomes that when it came back. */
@@ -266,7 +264,7 @@ static enum faasi_outcome attempt_run(struct faasi_worker *worker, struct faasi_
                                 : attempt_failed(job, attempt, status, result);
 }
 
-uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until)
+uint32_t faasi_async_run(struct faasi_worker *worker)
 {
     struct faasi_async *async = worker->async;
     struct faasi_queue *full = NULL; // met no seat: the others of it would not either
@@ -278,8 +276,6 @@ uint32_t faasi_async_run(struct faasi_worker *worker, uint64_t until)
 
         if (now == 0)
             now = faasi_ticks(async->clock);
-        if (i != 0 && now >= until)
-            break;
         job = atomic_load_explicit(&worker->batch[i], memory_order_relaxed);
         if (job == NULL || job->queue == full)
             continue;

@@ -762,7 +762,7 @@ static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code 
         faasi_lock(&rt->gate.lock);
         faasi_function_policy(f, policy);
         faasi_unlock(&rt->gate.lock);
-        *async = faasi_async_policy_of(&rt->async, f);
+        *async = faasi_async_policy_of(f);
     }
     faasi_unlock(&rt->registry.lock);
     return status;

@@ -396,10 +396,11 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
                                               : FAAS_OK;
     run_ns = faasi_ticks_to_ns(clock, faasi_ticks_since(ended, begun));
     count(cell, faasi_ticks_since(ended, begun), run_ns, status);
-    if (FAASI_UNLIKELY(admission != NULL))
+    if (FAASI_UNLIKELY(admission != NULL)) { // also all that are queued
         faasi_add(&cell->counters.wait_ticks, admission->waited);
-    if (FAASI_UNLIKELY(request->ended != NULL))
-        *request->ended = ended;
+        if (request->ended != NULL)
+            *request->ended = ended;
+    }
     if (FAASI_UNLIKELY(rt->reports)) {
         faas_meter meter = meter_of(cell, admission, run_ns);
 

@@ -170,6 +170,13 @@ static inline bool faasi_job_handled(const struct faasi_job *job)
     return (atomic_load_explicit(&job->word, memory_order_relaxed) & 0x80000000u) != 0;
 }
 
+/* Whether it waits for a seat, or has its turn, and nobody has claimed its end. */
+static inline bool faasi_job_is_queued(const struct faasi_job *job)
+{
+    return (atomic_load_explicit(&job->state, memory_order_relaxed) & FAASI_JOB_PHASE) ==
+           FAASI_JOB_QUEUED;
+}
+
 /* Whether the caller's reference is the only one, and no handle can make another. */
 static inline bool faasi_job_is_sole(const struct faasi_job *job)
 {
