@@ -20,7 +20,7 @@ LAYERS = [
     "pattern transform timer policy admission replay batchcurve responses ring keyed lanes inlet "
     "record",
     # 2: parts of a runtime
-    "function context registry alias routes code gate desk instance warm ruleset "
+    "function context registry alias routes code limit gate desk instance warm ruleset "
     "jobs letters dedupe",
     # 3: the path of an invocation
     "state report invoke batch recall functions symbol bus async letterbox",

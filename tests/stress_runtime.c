@@ -457,8 +457,9 @@ static void do_replace(struct worker *w)
 static void do_update(struct worker *w)
 {
     faas_function changes = {.size = sizeof changes};
+    faas_limiter limiter = FAAS_LIMITER_INIT;
 
-    switch (random_below(&w->random, 6)) {
+    switch (random_below(&w->random, 7)) {
     case 0:
         changes.concurrency = 1 + random_below(&w->random, 4);
         break;
@@ -475,6 +476,15 @@ static void do_update(struct worker *w)
         break;
     case 4:
         changes.invocation_max = 1 + random_below(&w->random, 30);
+        break;
+    case 5:
+        limiter.kind = (faas_limiter_kind)random_below(&w->random, 8);
+        limiter.limit = limiter.limit_min = 2;
+        if (random_below(&w->random, 4) == 0)
+            limiter.rate = 1e6;
+        if (random_below(&w->random, 4) == 0)
+            limiter.cold_rate = 1e4;
+        changes.limiter = &limiter;
         break;
     default:
         changes.idle_ns = 1 + random_below(&w->random, 1000000);

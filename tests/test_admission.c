@@ -343,20 +343,63 @@ END_TEST
 
 /* ---- cold starts ---- */
 
+/* What a caller does that found no idle instance: whether it makes one. */
+static bool starts(struct faasi_admission *a, uint64_t now, uint32_t busy, uint32_t ahead,
+                   uint64_t *wait)
+{
+    *wait = 0;
+    return !faasi_admission_awaits(a, busy, 0, ahead, wait) &&
+           faasi_admission_start(a, now, wait);
+}
+
 START_TEST(a_caller_waits_for_what_comes_free_sooner_than_a_cold_start)
 {
     struct faasi_admission a = begin(NULL, 4);
     uint64_t wait;
 
-    ck_assert(faasi_admission_start(&a, 0, 4, 0, &wait)); // nothing is known
+    ck_assert(starts(&a, 0, 4, 0, &wait)); // nothing is known
     faasi_admission_started(&a, 20 * MS);
-    ck_assert(faasi_admission_start(&a, 0, 4, 0, &wait));
+    ck_assert(starts(&a, 0, 4, 0, &wait));
     done(&a, 8 * MS, 1);
-    ck_assert(!faasi_admission_start(&a, 0, 4, 0, &wait)); // 2 ms
+    ck_assert(!starts(&a, 0, 4, 0, &wait)); // 2 ms
     ck_assert_uint_eq(wait, 4 * MS);
-    ck_assert(!faasi_admission_start(&a, 0, 4, 8, &wait)); // 18 ms
-    ck_assert(faasi_admission_start(&a, 0, 4, 9, &wait));  // 20 ms
-    ck_assert(faasi_admission_start(&a, 0, 0, 0, &wait));  // none is busy
+    ck_assert(!starts(&a, 0, 4, 8, &wait)); // 18 ms
+    ck_assert(starts(&a, 0, 4, 9, &wait));  // 20 ms
+    ck_assert(starts(&a, 0, 0, 0, &wait));  // none is busy
+    /* While all of them are being made they come free a cold start later. */
+    ck_assert(faasi_admission_awaits(&a, 4, 3, 0, &wait));
+    ck_assert_uint_eq(wait, 4 * MS);
+    ck_assert(faasi_admission_awaits(&a, 4, 4, 0, &wait));
+    ck_assert_uint_eq(wait, 24 * MS);
+}
+END_TEST
+
+START_TEST(nobody_waits_where_to_fall_asleep_takes_as_long_as_a_cold_start)
+{
+    struct faasi_admission a = begin(NULL, 4);
+    uint64_t wait;
+
+    faasi_admission_started(&a, 99999);
+    done(&a, 1, 1);
+    ck_assert(starts(&a, 0, 4, 0, &wait));
+    faasi_admission_started(&a, 100005);
+    ck_assert(!starts(&a, 0, 4, 0, &wait));
+}
+END_TEST
+
+START_TEST(what_was_taken_of_a_rate_and_not_used_can_be_taken_again)
+{
+    struct faasi_rate rate;
+    uint64_t wait;
+
+    ck_assert(faasi_rate_init(&rate, 3, 1)); // a third of a second each: not a whole ns
+    for (int i = 0; i < 1000; i++) {
+        ck_assert(faasi_rate_take(&rate, SECOND, &wait));
+        faasi_rate_return(&rate);
+    }
+    ck_assert(faasi_rate_take(&rate, SECOND, &wait));
+    ck_assert(!faasi_rate_take(&rate, SECOND, &wait));
+    ck_assert_uint_eq(wait, SECOND / 3);
 }
 END_TEST
 
@@ -371,18 +414,18 @@ START_TEST(a_stampede_does_not_make_an_instance_for_each)
     how.cold_burst = 4;
     a = begin(&how, 100);
     for (unsigned i = 0; i < 100; i++)
-        made += faasi_admission_start(&a, 0, busy, i, &wait);
+        made += starts(&a, 0, busy, i, &wait);
     ck_assert_uint_eq(made, 4);
     ck_assert_uint_eq(wait, 100 * MS);
-    ck_assert(faasi_admission_start(&a, 100 * MS, busy, 96, &wait));
-    ck_assert(!faasi_admission_start(&a, 100 * MS, busy, 95, &wait));
+    ck_assert(starts(&a, 100 * MS, busy, 96, &wait));
+    ck_assert(!starts(&a, 100 * MS, busy, 95, &wait));
     /* Known to be expensive, and short of use: those that wait need no more of them. */
     a = begin(NULL, 100);
     faasi_admission_started(&a, SECOND);
     done(&a, MS, 1);
     made = 0;
     for (uint32_t ahead = 0; ahead < 100; ahead++)
-        made += faasi_admission_start(&a, 0, 1, ahead, &wait);
+        made += starts(&a, 0, 1, ahead, &wait);
     ck_assert_uint_eq(made, 0);
 }
 END_TEST
@@ -416,7 +459,7 @@ START_TEST(no_value_overflows)
                     ck_assert_uint_ge(a.limit, 1);
                     ck_assert_uint_le(a.limit, FAASI_ADMISSION_MAX);
                     ck_assert(!faasi_admission_admit(&a, 0, UINT32_MAX, &wait));
-                    (void)faasi_admission_start(&a, 0, numbers[n], UINT32_MAX, &wait);
+                    (void)starts(&a, 0, numbers[n], UINT32_MAX, &wait);
                 }
             }
 }
@@ -634,6 +677,8 @@ SUITE_MAIN(
     a_rate_that_does_not_divide_a_second_does_not_drift,
     a_call_refused_by_the_limit_uses_no_rate,
     a_caller_waits_for_what_comes_free_sooner_than_a_cold_start,
+    nobody_waits_where_to_fall_asleep_takes_as_long_as_a_cold_start,
+    what_was_taken_of_a_rate_and_not_used_can_be_taken_again,
     a_stampede_does_not_make_an_instance_for_each, no_value_overflows,
     wrong_limiters_are_refused, an_overload_adds_up_and_is_the_same_each_time,
     an_overload_agrees_with_queueing_theory, predicted_wait_serves_all_it_can_and_in_time,

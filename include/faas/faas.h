@@ -16,6 +16,7 @@
 #include <faas/invoke.h>
 #include <faas/keepalive.h>
 #include <faas/letters.h>
+#include <faas/limiter.h>
 #include <faas/rules.h>
 #include <faas/runtime.h>
 #include <faas/signature.h>

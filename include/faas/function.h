@@ -80,11 +80,18 @@ typedef void faas_close_hook(void *state, void *user);
 /** How a function is invoked asynchronously; see async.h. */
 struct faas_async;
 
+/** How many calls come in; see limiter.h. */
+struct faas_limiter;
+
 /** What a call finds when a limit is reached. */
 typedef enum faas_full {
     FAAS_FULL_DEFAULT = 0, /**< FAAS_FULL_REFUSE */
     FAAS_FULL_REFUSE = 1,  /**< FAAS_EBUSY at once; faas_retry_after_ns() says when */
-    FAAS_FULL_WAIT = 2     /**< it waits, first come first served, at most `wait_ns` */
+    FAAS_FULL_WAIT = 2     /**< it waits, first come first served, at most `wait_ns`; but
+                                one that its limiter sees no hope for is refused at once:
+                                by default if, by what calls take, its turn would come
+                                after 0.4 x `wait_ns`, or of `timeout_ns` if that is
+                                less */
 } faas_full;
 
 /** Flags: what a function with a response cache, or without one, does beside it. */
@@ -157,8 +164,13 @@ typedef struct faas_function {
                                         answer depends on its input alone */
     uint64_t cache_ns;             /**< how long an answer is good; default
                                         FAAS_FOREVER */
-    const struct faas_async *async; /**< how it is invoked asynchronously, from
+    const struct faas_async *async;     /**< how it is invoked asynchronously, from
                                          FAAS_ASYNC(); copied; default: see there */
+    const struct faas_limiter *limiter; /**< how many calls come in, and how fast, from
+                                             FAAS_LIMITER_INIT; copied; see limiter.h.
+                                             Default: predicted wait in front of what
+                                             would wait, see FAAS_FULL_WAIT; not with a
+                                             batch handler */
 } faas_function;
 
 /**
@@ -210,7 +222,7 @@ FAAS_API FAAS_NODISCARD faas_status faas_function_replace(faas_runtime *rt, faas
 /**
  * Changes the policy of a function while calls run: every field that is set in `changes`
  * from `concurrency` to `instance_bytes` but for `instance_concurrency`; `budget_bytes`,
- * `instance_min` and `instance_max`; `batch_max` and `batch_delay_ns` of a function with a
+ * `instance_min`, `instance_max` and `limiter`; `batch_max` and `batch_delay_ns` of a function with a
  * batch handler; `cache_bytes` and `cache_ns` of one with a response cache. Fields at 0
  * stay as they are; FAAS_OFF sets `instance_min` to 0. What was remembered is forgotten,
  * also when nothing is set.

@@ -6,6 +6,26 @@
  * A limiter refuses a call at once that would wait too long, instead of letting all of
  * them wait until each is late. It decides by how many calls are in flight, which are
  * those that run and those that wait.
+ *
+ *     static const faas_limiter hundred = {.size = sizeof hundred, .rate = 100};
+ *
+ *     faas_function_register(rt, FAAS_FUNCTION(.name = "mail", .handler = mail,
+ *                                              .limiter = &hundred), &fn);
+ *
+ * A call that is refused gets FAAS_EBUSY, its handler did not run, and
+ * faas_retry_after_ns() says when to come back. It counts as a throttle; of an
+ * asynchronous invocation it uses up no attempt: that comes again by itself.
+ *
+ * Predicted wait, no limit and CoDel with LIFO are asked when a call finds no seat and
+ * would wait, and cost a warm call nothing. All others, and these with a rate or a
+ * `limit_max`, count each call: it takes the runtime's lock when it comes and when it
+ * goes; see `scripts/bench invoke`.
+ *
+ * A cold start is a matter of its own. Where no instance is idle and one could be made, a
+ * call that finds one coming free sooner than that waits for it, whatever `on_full` says,
+ * if init takes 0.1 ms or more, by the times that were measured; not inside a handler.
+ * Did none come free in twice the time, it makes one. `cold_rate` bounds how many are
+ * made per second; who meets that bound finds the function full.
  */
 #ifndef FAAS_LIMITER_H
 #define FAAS_LIMITER_H
@@ -39,10 +59,11 @@ typedef enum faas_limiter_kind {
  * struct the caller was compiled with.
  */
 typedef struct faas_limiter {
-    size_t size; /**< sizeof(faas_limiter) */
+    size_t size;            /**< sizeof(faas_limiter) */
     faas_limiter_kind kind; /**< which one */
     uint32_t limit;     /**< in flight; fixed: always, default 100; aimd, vegas, gradient:
-                             to begin with, default 20 */
+                             to begin with, default 20; predicted: until a call was
+                             measured, default four times what can run at once */
     uint32_t limit_min; /**< aimd, gradient: never fewer, default 20; vegas: default 1 */
     uint32_t limit_max; /**< never more, default 1048576, which is the most; aimd and
                              gradient 200, vegas 1000 */

@@ -29,6 +29,7 @@ typedef enum faas_keepalive {
 } faas_keepalive;
 
 struct faas_keepalive_policy; /* see keepalive.h */
+struct faas_limiter;          /* see limiter.h */
 
 /** Who closes instances that are idle or old, and makes provisioned ones anew. */
 typedef enum faas_housekeeping {
@@ -114,6 +115,13 @@ typedef struct faas_runtime_options {
                                 default 5 min */
     uint64_t dedupe_bytes; /**< of what is remembered: with FAAS_DEDUPE_CONTENT the data
                                 too; the oldest goes first. Default 64 MiB */
+    const struct faas_limiter *limiter; /**< of the calls of all functions together, on
+                                             top of their own; copied. Predicted wait is
+                                             asked when a call would wait for
+                                             `concurrency_max`. What counts each call,
+                                             see limiter.h, does not count those of
+                                             functions with a batch handler. Default:
+                                             none */
 } faas_runtime_options;
 
 /** Every field at its default. */

@@ -94,6 +94,11 @@ typedef struct faas_function_stats {
     uint64_t cache_bytes;   /**< that the answers take now */
     uint64_t cache_count;   /**< answers that are remembered now */
     uint64_t batch_waiting; /**< items that wait for a batch now */
+    uint64_t sheds;   /**< of the throttles, those that had waited and were dropped by
+                           their limiter when it was their turn */
+    uint32_t limit;   /**< how many the limiter lets in flight now; 0: there was no need
+                           of one yet */
+    uint32_t waiting; /**< calls that wait for a seat now */
 } faas_function_stats;
 
 /**
@@ -120,8 +125,8 @@ typedef enum faas_kind {
 
 /** What a function is. */
 typedef struct faas_function_info {
-    size_t size; /**< sizeof(faas_function_info), set by the caller */
-    faas_fn fn;  /**< its handle */
+    size_t size;      /**< sizeof(faas_function_info), set by the caller */
+    faas_fn fn;       /**< its handle */
     faas_kind kind;   /**< a function, a version or an alias */
     uint32_t version; /**< of a version, its number; 0 otherwise */
     char name[512];   /**< terminated; cut if it is longer, which only aliases can be */

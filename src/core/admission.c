@@ -71,6 +71,14 @@ bool faasi_rate_take(struct faasi_rate *rate, uint64_t now, uint64_t *wait_ns)
     return true;
 }
 
+void faasi_rate_return(struct faasi_rate *rate)
+{
+    if (rate->due_part < rate->step_part)
+        rate->due_ns--;
+    rate->due_part -= rate->step_part;
+    rate->due_ns -= rate->step_ns;
+}
+
 /* ---- limits ---- */
 
 static void limit_set(struct faasi_admission *a, double limit)
@@ -84,8 +92,11 @@ static void predicted_limit(struct faasi_admission *a)
 {
     double width = (double)a->width;
 
-    limit_set(a, a->service == 0 ? WIDTHS_UNMEASURED * width
-                                 : width + width * (double)a->how.target_ns / a->service);
+    if (a->service != 0)
+        limit_set(a, width + width * (double)a->how.target_ns / a->service);
+    else
+        limit_set(a,
+                  a->how.limit != 0 ? (double)a->how.limit : WIDTHS_UNMEASURED * width);
 }
 
 /* What follows from the kind: its default limits, and how it learns. */
@@ -94,7 +105,7 @@ static const struct kind {
     uint32_t limit, limit_min, limit_max;
     faasi_admission_step *step;
 } kinds[] = {
-    [FAAS_LIMITER_PREDICTED] = {"predicted", 1, 1, FAASI_ADMISSION_MAX, NULL},
+    [FAAS_LIMITER_PREDICTED] = {"predicted", 0, 1, FAASI_ADMISSION_MAX, NULL},
     [FAAS_LIMITER_NONE] = {"none", 1, 1, FAASI_ADMISSION_MAX, NULL},
     [FAAS_LIMITER_FIXED] = {"fixed", 100, 1, FAASI_ADMISSION_MAX, NULL},
     [FAAS_LIMITER_AIMD] = {"aimd", 20, 20, 200, faasi_admission_aimd},
@@ -126,7 +137,7 @@ static void limits_default(faas_limiter *how)
             kind->limit_min < how->limit_max ? kind->limit_min : how->limit_max;
     if (how->limit == 0)
         how->limit = kind->limit;
-    if (how->limit < how->limit_min)
+    if (how->limit != 0 && how->limit < how->limit_min)
         how->limit = how->limit_min;
     if (how->limit > how->limit_max)
         how->limit = how->limit_max;
@@ -272,17 +283,21 @@ void faasi_admission_started(struct faasi_admission *a, uint64_t init_ns)
     a->init = smooth(a->init, (double)init_ns, SMOOTHING_INIT, 1);
 }
 
-bool faasi_admission_start(struct faasi_admission *a, uint64_t now, uint32_t busy,
-                           uint32_t ahead, uint64_t *wait_ns)
+bool faasi_admission_awaits(const struct faasi_admission *a, uint32_t busy,
+                            uint32_t starting, uint32_t ahead, uint64_t *wait_ns)
 {
-    *wait_ns = 0;
-    if (busy > 0 && a->service > 0 && a->init > 0) {
-        uint64_t turn = turn_ns(a->service, busy, ahead);
+    uint64_t turn;
 
-        /* Asked again after twice that: by then the guess was wrong. */
-        *wait_ns = turn * 2;
-        if ((double)turn < a->init)
-            return false;
-    }
+    if (busy == 0 || a->service == 0 || a->init < FAASI_ADMISSION_WORTH_NS)
+        return false;
+    turn = turn_ns(a->service, busy, ahead);
+    *wait_ns = turn * 2;
+    if (busy <= starting)
+        *wait_ns += (uint64_t)(a->init < LONGEST_NS ? a->init : LONGEST_NS);
+    return (double)turn < a->init;
+}
+
+bool faasi_admission_start(struct faasi_admission *a, uint64_t now, uint64_t *wait_ns)
+{
     return faasi_rate_take(&a->colds, now, wait_ns);
 }

@@ -13,7 +13,8 @@
  *                        drops it if faasi_admission_shed(); if the queue is then empty,
  *                        faasi_admission_emptied()
  *     a call is done     faasi_admission_done()
- *     no instance        faasi_admission_start() says whether to make one
+ *     no instance        faasi_admission_awaits() says whether to wait for one, and
+ *                        faasi_admission_start() whether one may be made
  *
  * Every limiter comes down to one number, `limit`, that a call's in_flight is compared
  * with; it moves only with done() and width(). So admit() is a comparison, and done() a
@@ -37,6 +38,9 @@
 
 /* The most that may be in flight: what a runtime allows to run. */
 #define FAASI_ADMISSION_MAX UINT32_C(1048576)
+
+/* To sleep and be woken takes about half of this: for a cheaper init nobody waits. */
+#define FAASI_ADMISSION_WORTH_NS 100000.0
 
 /* A rate with bursts: GCRA, which is a token bucket kept as the one instant at which it
  * will be full. Times have a part of 2^-32 ns, so that no rate drifts. */
@@ -114,14 +118,21 @@ void faasi_admission_done(struct faasi_admission *a, uint64_t now,
 /* A cold start took so long. */
 void faasi_admission_started(struct faasi_admission *a, uint64_t init_ns);
 
-/* Whether a caller that found no idle instance makes one, rather than wait for one that
- * comes free. It waits if one of `busy` comes free sooner than a cold start would take,
- * `ahead` others being served before it, or if there were too many cold starts of late.
- * An instance that nobody can wait for, or whose times are not known, is made.
+/* Whether a caller that found no idle instance had better wait for one of `busy` to come
+ * free: that is sooner than a cold start would be done, `ahead` others being served before
+ * it. Not if the times are not known, and not for an init that takes no longer than to
+ * fall asleep.
  *
- * @param[out] wait_ns  On false: ask again then, if none came free. */
-bool faasi_admission_start(struct faasi_admission *a, uint64_t now, uint32_t busy,
-                           uint32_t ahead, uint64_t *wait_ns);
+ * @param      starting  Of the busy ones, those whose init runs. Where that is all of
+ *                       them, waiting takes as long as a cold start, and does not make an
+ *                       instance that nobody needs afterwards.
+ * @param[out] wait_ns   On true: by then the guess was wrong, and it makes one. */
+bool faasi_admission_awaits(const struct faasi_admission *a, uint32_t busy,
+                            uint32_t starting, uint32_t ahead, uint64_t *wait_ns);
+
+/* Whether one more instance may be made; if not, there were too many cold starts of late,
+ * and `*wait_ns` says in how long. If so, it has used up some of the rate. */
+bool faasi_admission_start(struct faasi_admission *a, uint64_t now, uint64_t *wait_ns);
 
 /* Checks a rate and its burst, and sets it up; a rate of 0 takes everything. False if one
  * is out of its range. */
@@ -129,6 +140,9 @@ bool faasi_rate_init(struct faasi_rate *rate, double per_s, double burst);
 
 /* Takes one, or says in how long there will be one. */
 bool faasi_rate_take(struct faasi_rate *rate, uint64_t now, uint64_t *wait_ns);
+
+/* Gives back what was taken last and not used. */
+void faasi_rate_return(struct faasi_rate *rate);
 
 /* For admission.c: the limiters that adapt, of admission_adapt.c. They move state.limit
  * within how.limit_min and how.limit_max. */

@@ -375,7 +375,8 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
     faasi_heap_wipe(l->cell->heap);
     batch_count(l, list, count, ticks, faasi_ticks_to_ns(clock, ticks));
     faasi_write(&l->cell->seat.left_ticks, ended);
-    if (atomic_load_explicit(&l->desk->function->bounded, memory_order_relaxed))
+    if ((atomic_load_explicit(&l->desk->function->care, memory_order_relaxed) &
+         FAASI_CARE_BOUNDED) != 0)
         l->end = faasi_instance_served(clock, l->cell, count, ended);
     if (l->own == NULL)
         l->led += ticks;
@@ -640,7 +641,7 @@ static faas_status wish_sit(faas_runtime *rt, struct faasi_desk *desk,
     faasi_read_enter();
     status = faasi_gate_try(&rt->gate, f, cell);
     if (status == FAAS_OK && *cell == NULL)
-        status = faasi_gate_enter(&rt->gate, f, wish->until, cell);
+        status = faasi_gate_enter(&rt->gate, f, wish->until, parent == NULL, cell);
     else
         faasi_read_leave();
     if (status != FAAS_EBUSY || !faasi_seats_full(&f->seats, &look) ||

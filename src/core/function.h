@@ -132,6 +132,9 @@ struct faasi_cell {
     bool listed;                /* Lock: the instance counts it among its cells */
     bool retired;               /* Lock: over the cap */
     bool transit;               /* Lock: ODD while a provisioned instance is made */
+    bool counted;               /* Lock: its call is among the gate's counted ones */
+    uint32_t in_flight;         /* of a counted call: in its function, when it came in, */
+    uint32_t in_flight_all;     /* and in the runtime */
     _Alignas(FAASI_CACHELINE) struct faasi_counters counters;
     _Alignas(FAASI_CACHELINE) struct faas_context context;
     _Atomic uint64_t latency[FAAS_HISTOGRAM_BUCKETS];
@@ -153,6 +156,13 @@ struct faasi_entry {
 };
 
 struct faasi_queue;
+struct faasi_limit;
+
+/* Why a call does more than to leave its seat. */
+enum {
+    FAASI_CARE_BOUNDED = 1, /* its instances end by age or number of calls */
+    FAASI_CARE_COUNTED = 2  /* a limiter counts each call: it leaves under the lock */
+};
 
 /* There are as many as names, most of them never called. */
 struct faasi_function {
@@ -165,9 +175,11 @@ struct faasi_function {
     _Atomic uint64_t timeout_ticks;
     _Atomic uint64_t heap_bytes;
     _Atomic uint64_t memory_bytes;
-    _Atomic uint32_t peak;   /* most calls seen at once */
-    atomic_bool bounded;     /* its instances end by age or number of calls: look at
-                              leaving */
+    _Atomic uint32_t peak; /* most calls seen at once */
+    atomic_uchar care;     /* of who leaves; FAASI_CARE_... */
+    atomic_uchar on_full;  /* off the warm path */
+    bool dying;            /* Lock: no call begins; the last one to leave ends it */
+    bool orphan;           /* Lock: nobody waits for that: who finds it done buries it */
     struct faasi_desk *desk; /* of one that batches or remembers: every call passes it. Or
                                 NULL. Never changes */
     struct faasi_seats seats;
@@ -178,21 +190,19 @@ struct faasi_function {
     _Atomic uint64_t wait_ns, timeout_ns, init_timeout_ns, idle_ns, age_ns,
         invocation_max, instance_bytes, budget_bytes;
     atomic_uint provisioned, instance_min, instance_max;
-    atomic_uint on_full;
     uint32_t instance_concurrency;
     uint32_t concurrency; /* Lock: as it was asked for; 0 follows the runtime */
+    uint32_t versions;    /* Holds: the registry's lock. Published so far */
 
     /* Lock. */
     struct faasi_tally *tally;
-    uint32_t instances; /* that exist, or are being made */
-    uint32_t starting;  /* of these, whose init runs */
-    bool dying;         /* no call begins; the last one to leave ends it */
-    bool orphan;        /* nobody waits for that: who finds it done buries it */
-    uint32_t pending;   /* dying: calls and inits that are still to end */
-    uint32_t holds;     /* instances that ended and are not closed yet; threads at work */
-    uint32_t versions;  /* Holds: the registry's lock. Published so far */
-    uint64_t pass;      /* of serving waiters: nothing to be had for this one's in it */
-    uint64_t retry_at;  /* ticks: a provisioned instance failed; not again before */
+    struct faasi_limit *limit; /* NULL: none yet, or none */
+    uint32_t instances;        /* that exist, or are being made */
+    uint32_t starting;         /* of these, whose init runs */
+    uint32_t pending;          /* dying: calls and inits that are still to end */
+    uint32_t holds;    /* instances that ended and are not closed yet; threads at work */
+    uint64_t pass;     /* of serving waiters: nothing to be had for this one's in it */
+    uint64_t retry_at; /* ticks: a provisioned instance failed; not again before */
     uint64_t leaving_bytes; /* Lock: of instances that ended and are not closed yet */
     struct faasi_function *next, **link; /* in the gate's list of provisioned ones; then
                                             in that of orphans to bury, by `next` */

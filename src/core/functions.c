@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "desk.h"
+#include "limit.h"
 #include "mem.h"
 #include "utf8.h"
 
@@ -103,6 +104,16 @@ static faas_status handlers_check(faas_function *known)
     return FAAS_OK;
 }
 
+/* Whether the instances of a function end by age or number of calls. Holds: as
+ * policy_apply(). */
+static void care_bound(struct faasi_function *f, bool bounded)
+{
+    unsigned care = atomic_load_explicit(&f->care, memory_order_relaxed);
+
+    care = (care & ~(unsigned)FAASI_CARE_BOUNDED) | (bounded ? FAASI_CARE_BOUNDED : 0);
+    atomic_store_explicit(&f->care, (unsigned char)care, memory_order_relaxed);
+}
+
 /* Lays what is set in `p` over a function's policy. Holds: the gate's lock, or nobody
  * knows the function. */
 static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
@@ -139,16 +150,15 @@ static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
     if (p->concurrency != 0)
         f->concurrency = p->concurrency;
     if (p->on_full != FAAS_FULL_DEFAULT)
-        atomic_store_explicit(&f->on_full, (unsigned)p->on_full, memory_order_relaxed);
+        atomic_store_explicit(&f->on_full, (unsigned char)p->on_full,
+                              memory_order_relaxed);
     for (size_t i = 0; i < FAASI_COUNT(counts); i++)
         if (counts[i].from != 0)
             atomic_store_explicit(counts[i].to,
                                   counts[i].from == FAAS_OFF ? 0 : counts[i].from,
                                   memory_order_relaxed);
-    atomic_store_explicit(&f->bounded,
-                          faasi_read(&f->age_ns) != FAAS_FOREVER ||
-                              faasi_read(&f->invocation_max) != UINT64_MAX,
-                          memory_order_relaxed);
+    care_bound(f, faasi_read(&f->age_ns) != FAAS_FOREVER ||
+                      faasi_read(&f->invocation_max) != UINT64_MAX);
 }
 
 static const faas_function defaults = {
@@ -247,11 +257,26 @@ static struct faasi_function *function_open(faas_runtime *rt, faas_bytes name,
     return f;
 }
 
+/* Makes a limiter for a function. */
+static faas_status limiter_open(struct faasi_gate *gate, struct faasi_function *f,
+                                const faas_limiter *how, struct faasi_limit **limit)
+{
+    *limit = NULL;
+    if (f->code->batch != NULL)
+        return faasi_fail(FAAS_EINVAL,
+                          "function.limiter: %s has a batch handler, whose items wait "
+                          "for a batch",
+                          f->entry.name);
+    return faasi_gate_limiter(gate, f, how, limit);
+}
+
 /* The rest of a new function's policy. Nobody knows it. */
 static faas_status function_shape(faas_runtime *rt, struct faasi_function *f,
                                   const faas_function *policy)
 {
     struct faasi_gate *gate = &rt->gate;
+    struct faasi_limit *limit = NULL;
+    faas_status status = FAAS_OK;
 
     if (policy->instance_concurrency != 0)
         f->instance_concurrency = policy->instance_concurrency;
@@ -259,6 +284,13 @@ static faas_status function_shape(faas_runtime *rt, struct faasi_function *f,
     if (faasi_read(&f->heap_bytes) == 0)
         faasi_write(&f->heap_bytes, faasi_read(&f->memory_bytes));
     faasi_gate_cap(f);
+    if (policy->limiter != NULL)
+        status = limiter_open(gate, f, policy->limiter, &limit);
+    if (status != FAAS_OK)
+        return status;
+    faasi_lock(&gate->lock);
+    (void)faasi_gate_limit(gate, f, limit); // it had none
+    faasi_unlock(&gate->lock);
     return faasi_desk_open(gate, f, rt->clock, policy);
 }
 
@@ -556,20 +588,26 @@ static faas_status change_check(faas_runtime *rt, const struct faasi_function *f
 static faas_status function_change(faas_runtime *rt, faas_fn fn,
                                    const faas_function *known, struct faasi_function **f)
 {
+    struct faasi_limit *limit = NULL;
     faas_status status;
 
     faasi_lock(&rt->registry.lock);
     status = function_changeable(rt, fn, f);
     if (status == FAAS_OK)
         status = change_check(rt, *f, known);
+    if (status == FAAS_OK && known->limiter != NULL)
+        status = limiter_open(&rt->gate, *f, known->limiter, &limit);
     if (status == FAAS_OK) {
         faasi_lock(&rt->gate.lock);
         policy_apply(&rt->gate, *f, known);
+        if (limit != NULL)
+            faasi_limit_close(rt->allocator, faasi_gate_limit(&rt->gate, *f, limit));
         faasi_warm_retime(&rt->gate.warm, *f);
         faasi_instances_trim(&rt->gate, *f);
         if ((*f)->desk != NULL)
             faasi_desk_apply((*f)->desk, known);
         faasi_gate_resize(&rt->gate, *f);
+        faasi_gate_retime(&rt->gate, *f);
         provisioned_list(&rt->gate, *f);
         (*f)->holds++;
         rt->gate.sweep_at = 0; // times may have become shorter
@@ -746,7 +784,8 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
 
 /* What is to be published: the code, a reference more, the policy, and the new name. */
 static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code **code,
-                                faas_function *policy, struct faasi_async_policy **async,
+                                faas_function *policy, faas_limiter *limiter,
+                                struct faasi_async_policy **async,
                                 char name[VERSION_NAME_BYTES], uint32_t *number)
 {
     struct faasi_function *f;
@@ -761,6 +800,10 @@ static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code 
         atomic_fetch_add_explicit(&f->code->refs, 1, memory_order_relaxed);
         faasi_lock(&rt->gate.lock);
         faasi_function_policy(f, policy);
+        if (faasi_limit_is_given(f->limit)) {
+            *limiter = f->limit->given;
+            policy->limiter = limiter;
+        }
         faasi_unlock(&rt->gate.lock);
         *async = faasi_async_policy_of(f);
     }
@@ -776,8 +819,10 @@ static faas_status version_publish(faas_runtime *rt, faas_fn fn, uint32_t *versi
     struct faasi_code *code;
     struct faasi_async_policy *async;
     faas_function policy;
+    faas_limiter limiter;
     uint32_t number;
-    faas_status status = version_take(rt, fn, &code, &policy, &async, name, &number);
+    faas_status status =
+        version_take(rt, fn, &code, &policy, &limiter, &async, name, &number);
 
     if (status != FAAS_OK)
         return status;

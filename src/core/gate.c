@@ -5,20 +5,41 @@
 #include "desk.h"
 #include "grace.h"
 #include "instance.h"
+#include "limit.h"
 #include "mem.h"
+
+/* What a call does where no instance is idle and one could be made. */
+struct seek {
+    bool patient;   /* it may wait for one to come free: it is not inside a handler, which
+                        somebody may wait for, and it has a thread that can sleep */
+    uint64_t start; /* ticks: from then on it makes one; 0: it has not asked */
+    bool slow;      /* it waits for the rate of cold starts */
+};
 
 /* A call that waits for a seat. On its thread's stack; in the queue while it waits. */
 struct faasi_waiter {
     struct faasi_function *function;
     struct faasi_cell *cell;
+    struct seek seek;
+    uint64_t arrived, until; /* ticks */
+    uint64_t retry_ns;       /* with FAAS_EBUSY: when to come back */
     faas_status status;
-    bool done;
+    bool done; /* then its function may be gone, unless it has its seat */
     faasi_cond wake;
     struct faasi_waiter *next, **link;
 };
 
 /* What became of an attempt to find a seat under the lock. */
-enum outcome { SEATED, FUNCTION_FULL, RUNTIME_FULL, MEMORY_FULL, IN_TRANSIT, NO_MEMORY };
+enum outcome {
+    SEATED,
+    FUNCTION_FULL,
+    RUNTIME_FULL,
+    MEMORY_FULL,
+    IN_TRANSIT,
+    COMING_FREE, /* an instance does, sooner than one would be made */
+    COLD_LIMITED,
+    NO_MEMORY
+};
 
 static _Thread_local uint64_t retry_after_ns;
 
@@ -61,10 +82,10 @@ static struct faasi_cell *next_cell(struct faasi_cell *cell)
 /* ---- refusing ---- */
 
 /* Works out when to come back: the mean run time of some cells, by the cap. */
-void faasi_gate_note_retry(struct faasi_gate *gate, struct faasi_function *f)
+static uint64_t retry_guess_ns(struct faasi_gate *gate, struct faasi_function *f)
 {
-    enum { CELLS = 8, LEAST_NS = 1000, UNKNOWN_NS = 1000000 };
-    uint64_t calls = 0, ticks = 0;
+    enum { CELLS = 8, UNKNOWN_NS = 1000000 };
+    uint64_t calls = 0, ticks = 0, retry_ns;
     uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
     struct faasi_cell *cell = first_cell(f);
 
@@ -72,12 +93,21 @@ void faasi_gate_note_retry(struct faasi_gate *gate, struct faasi_function *f)
         calls += faasi_read(&cell->counters.calls);
         ticks += faasi_read(&cell->counters.run_ticks);
     }
-    retry_after_ns =
-        calls == 0 ? UNKNOWN_NS : faasi_ticks_to_ns(gate->clock, ticks / calls);
+    retry_ns = calls == 0 ? UNKNOWN_NS : faasi_ticks_to_ns(gate->clock, ticks / calls);
     if (cap > 1 && cap < FAASI_PERMITS_MAX)
-        retry_after_ns /= cap;
-    if (retry_after_ns < LEAST_NS)
-        retry_after_ns = LEAST_NS;
+        retry_ns /= cap;
+    return retry_ns;
+}
+
+/* What faas_retry_after_ns() says from here on; below a microsecond nobody comes back. */
+static void retry_note(uint64_t ns)
+{
+    retry_after_ns = ns < 1000 ? 1000 : ns;
+}
+
+void faasi_gate_note_retry(struct faasi_gate *gate, struct faasi_function *f)
+{
+    retry_note(retry_guess_ns(gate, f));
 }
 
 /* Counts a throttle. */
@@ -91,6 +121,176 @@ static faas_status refuse(struct faasi_gate *gate, struct faasi_function *f)
 faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f)
 {
     return refuse(gate, f);
+}
+
+/* The same where it is known when to come back. */
+static faas_status refuse_for(struct faasi_function *f, uint64_t retry_ns)
+{
+    retry_note(retry_ns);
+    atomic_fetch_add_explicit(&f->throttles, 1, memory_order_relaxed);
+    return FAAS_EBUSY;
+}
+
+/* ---- limiters; all of it Holds: lock ---- */
+
+static uint64_t gate_now_ns(const struct faasi_gate *gate)
+{
+    return faasi_ticks_to_ns(gate->clock, faasi_ticks(gate->clock));
+}
+
+static bool is_counted(const struct faasi_function *f)
+{
+    return (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_COUNTED) !=
+           0;
+}
+
+/* How many calls of a function can run at once, whatever others do. */
+static uint32_t width_of(const struct faasi_gate *gate, struct faasi_function *f)
+{
+    uint64_t width = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
+    uint32_t all = atomic_load_explicit(&gate->permits.cap, memory_order_relaxed);
+    uint64_t instances = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
+
+    if (instances * f->instance_concurrency < width)
+        width = instances * f->instance_concurrency;
+    return (uint32_t)(width < all ? width : all);
+}
+
+/* How long a call has until its turn. */
+static uint64_t patience_ns(const struct faasi_function *f)
+{
+    uint64_t wait = faasi_read(&f->wait_ns), timeout = faasi_read(&f->timeout_ns);
+
+    return wait < timeout ? wait : timeout;
+}
+
+faas_status faasi_gate_limiter(struct faasi_gate *gate, struct faasi_function *f,
+                               const faas_limiter *how, struct faasi_limit **limit)
+{
+    return faasi_limit_open(gate->allocator, how, width_of(gate, f), patience_ns(f),
+                            gate_now_ns(gate), limit);
+}
+
+void faasi_gate_retime(struct faasi_gate *gate, struct faasi_function *f)
+{
+    if (f->limit != NULL)
+        faasi_limit_retime(f->limit, width_of(gate, f), patience_ns(f),
+                           gate_now_ns(gate));
+}
+
+/* The limiter of a function; the default one is made when it is needed, and knows what a
+ * cold start took. NULL without memory. */
+static struct faasi_limit *limit_of(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_limit *limit;
+
+    if (f->limit == NULL && faasi_gate_limiter(gate, f, NULL, &limit) == FAAS_OK)
+        (void)faasi_gate_limit(gate, f, limit);
+    return f->limit;
+}
+
+/* No thread remembers a seat of `f` any more, and who sits leaves under the lock. */
+static void hints_end(struct faasi_gate *gate, struct faasi_function *f)
+{
+    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+        uint64_t word = faasi_seat_word(&cell->seat);
+
+        while (faasi_word_state(word) == FAASI_IDLE && faasi_word_permit(word) != 0) {
+            if (faasi_seat_seize(&cell->seat, word, FAASI_IDLE))
+                faasi_permits_give(&gate->permits, faasi_word_permit(word));
+            word = faasi_seat_word(&cell->seat);
+        }
+    }
+    (void)faasi_seats_attend(&f->seats);
+}
+
+struct faasi_limit *faasi_gate_limit(struct faasi_gate *gate, struct faasi_function *f,
+                                     struct faasi_limit *limit)
+{
+    struct faasi_limit *old = f->limit;
+    unsigned char care = atomic_load_explicit(&f->care, memory_order_relaxed);
+    bool counts = faasi_limit_counts(limit) ||
+                  (faasi_limit_counts(gate->limit) && f->code->batch == NULL);
+
+    if (limit != NULL && f->tally != NULL && f->tally->start_ns > 0)
+        faasi_admission_started(&limit->admission, (uint64_t)f->tally->start_ns);
+    for (struct faasi_waiter *w = gate->first; limit != NULL && w != NULL; w = w->next)
+        limit->waiting += w->function == f;
+    f->limit = limit;
+    care &= (unsigned char)~FAASI_CARE_COUNTED;
+    atomic_store_explicit(&f->care, care | (counts ? FAASI_CARE_COUNTED : 0),
+                          memory_order_relaxed);
+    if (counts)
+        hints_end(gate, f);
+    return old;
+}
+
+/* Asks those limiters of a call that count every call, or those that do not: these before
+ * it waits. One that refuses says when to come back.
+ *
+ * @param in_flight  In the function, without this call; in the runtime, likewise. */
+static bool limits_admit(struct faasi_gate *gate, struct faasi_function *f, bool counted,
+                         uint32_t in_flight, uint32_t in_flight_all, uint64_t *retry_ns)
+{
+    struct faasi_limit *all = gate->limit;
+    bool own = f->limit != NULL && faasi_limit_counts(f->limit) == counted;
+    uint64_t now = gate_now_ns(gate);
+
+    if (own && !faasi_admission_admit(&f->limit->admission, now, in_flight, retry_ns))
+        return false;
+    if (all == NULL || faasi_limit_counts(all) != counted ||
+        faasi_admission_admit(&all->admission, now, in_flight_all, retry_ns))
+        return true;
+    if (own)
+        faasi_rate_return(&f->limit->admission.rate);
+    return false;
+}
+
+/* A call was admitted, and found no seat: it is as if it had not come. */
+static void limits_return(struct faasi_gate *gate, struct faasi_function *f)
+{
+    if (faasi_limit_counts(f->limit))
+        faasi_rate_return(&f->limit->admission.rate);
+    if (faasi_limit_counts(gate->limit))
+        faasi_rate_return(&gate->limit->admission.rate);
+}
+
+/* A call that every limiter counts comes in; so many are in flight then, with it. */
+struct arrival {
+    uint32_t in_flight, in_flight_all;
+};
+
+static bool counted_admit(struct faasi_gate *gate, struct faasi_function *f,
+                          struct arrival *arrival, uint64_t *retry_ns)
+{
+    struct faasi_look look;
+
+    faasi_seats_look(&f->seats, &look);
+    if (f->limit != NULL)
+        look.busy += f->limit->waiting;
+    arrival->in_flight = look.busy + 1;
+    arrival->in_flight_all =
+        gate->counted + atomic_load_explicit(&gate->waiting, memory_order_relaxed) + 1;
+    return limits_admit(gate, f, true, look.busy, arrival->in_flight_all - 1, retry_ns);
+}
+
+/* Whether a call may wait: the others it would wait for are `busy` of the function. */
+static bool waiting_admit(struct faasi_gate *gate, struct faasi_function *f,
+                          enum outcome outcome, uint32_t busy, uint64_t *retry_ns)
+{
+    struct faasi_limit *limit = limit_of(gate, f);
+    uint32_t cap = outcome == RUNTIME_FULL
+                       ? atomic_load_explicit(&gate->permits.cap, memory_order_relaxed)
+                       : 0;
+
+    if (limit == NULL)
+        return true;
+    faasi_limit_look(f, gate->limit, gate->clock, gate_now_ns(gate));
+    faasi_admission_width(&limit->admission, busy);
+    return limits_admit(
+        gate, f, false, busy + limit->waiting,
+        cap == 0 ? 0 : cap + atomic_load_explicit(&gate->waiting, memory_order_relaxed),
+        retry_ns);
 }
 
 /* ---- finding a seat ---- */
@@ -201,23 +401,68 @@ static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
     return cell;
 }
 
+/* Whether an instance is to be made now, `busy` others running: SEATED if so. Holds:
+ * lock. */
+static enum outcome start_ask(struct faasi_gate *gate, struct faasi_function *f,
+                              uint32_t busy, struct seek *seek)
+{
+    bool dear = f->tally != NULL && f->tally->start_ns >= FAASI_ADMISSION_WORTH_NS;
+    struct faasi_limit *limit = dear && busy > 0 ? limit_of(gate, f) : f->limit;
+    uint64_t ticks, now, wait = 0;
+
+    if (limit == NULL)
+        return SEATED;
+    ticks = faasi_ticks(gate->clock);
+    now = faasi_ticks_to_ns(gate->clock, ticks);
+    if (seek->patient && seek->start == 0) {
+        faasi_limit_look(f, gate->limit, gate->clock, now);
+        if (faasi_admission_awaits(&limit->admission, busy, f->starting, limit->waiting,
+                                   &wait)) {
+            seek->start = faasi_ticks_after(ticks, faasi_ns_to_ticks(gate->clock, wait));
+            return COMING_FREE;
+        }
+    }
+    if (ticks < seek->start)
+        return seek->slow ? COLD_LIMITED : COMING_FREE;
+    if (faasi_admission_start(&limit->admission, now, &wait))
+        return SEATED;
+    seek->start = faasi_ticks_after(ticks, faasi_ns_to_ticks(gate->clock, wait));
+    seek->slow = true;
+    return COLD_LIMITED;
+}
+
+/* It was not made after all. Holds: lock. */
+static void start_return(struct faasi_function *f)
+{
+    if (f->limit != NULL)
+        faasi_rate_return(&f->limit->admission.colds);
+}
+
 /* Makes a cell without a permit the caller's. Holds: lock. */
-static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell)
+static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell,
+                              uint32_t busy, struct seek *seek)
 {
     struct faasi_function *f = cell->function;
     bool joined = cell->instance != NULL || faasi_instance_join(cell);
+    enum outcome outcome = joined ? SEATED : start_ask(gate, f, busy, seek);
     faas_status status;
     uint32_t permit;
 
-    if (!joined && !faasi_instance_afford(gate, cell))
+    if (outcome != SEATED)
+        return outcome;
+    if (!joined && !faasi_instance_afford(gate, cell)) {
+        start_return(f);
         return MEMORY_FULL;
+    }
     /* The permit before the seat: a seat that is BUSY for nothing would refuse others. */
     permit = faasi_permits_take(&gate->permits, &cell->seat, &status);
     if (permit == 0) {
-        if (!joined)
+        if (!joined) {
             faasi_instance_refund(gate, cell);
-        else if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_COLD)
+            start_return(f);
+        } else if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_COLD) {
             faasi_instance_detach(gate, cell);
+        }
         return status == FAAS_ENOMEM ? NO_MEMORY : RUNTIME_FULL;
     }
     if (!joined) {
@@ -229,9 +474,21 @@ static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell)
     return SEATED;
 }
 
+/* A call has its seat, before busy ones beside it. Holds: lock. */
+static void sit(struct faasi_gate *gate, struct faasi_cell *cell, uint32_t busy)
+{
+    note_peak(cell->function, busy + 1);
+    if (faasi_limit_counts(gate->limit) && is_counted(cell->function)) {
+        cell->counted = true;
+        gate->counted++;
+    }
+    cell->in_flight = busy + 1;
+    cell->in_flight_all = gate->counted;
+}
+
 /* One attempt to find a seat. Holds: lock. */
 static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
-                              struct faasi_cell **cell)
+                              struct seek *seek, struct faasi_cell **cell)
 {
     struct faasi_look look;
     enum outcome outcome;
@@ -247,14 +504,14 @@ static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
             *cell = faasi_cell_of(look.idle);
             if (is_waited_for(gate))
                 (void)faasi_seat_attend(look.idle);
-            note_peak(f, look.busy + 1);
+            sit(gate, *cell, look.busy);
             return SEATED;
         }
         *cell = cell_without_permit(gate, f, &outcome);
         if (*cell != NULL) {
-            outcome = cell_seat(gate, *cell);
+            outcome = cell_seat(gate, *cell, look.busy, seek);
             if (outcome == SEATED)
-                note_peak(f, look.busy + 1);
+                sit(gate, *cell, look.busy);
             if (outcome == MEMORY_FULL) { // unless an instance was left meanwhile
                 faasi_seats_look(&f->seats, &look);
                 if (look.idle != NULL)
@@ -271,12 +528,12 @@ static enum outcome find_seat(struct faasi_gate *gate, struct faasi_function *f,
 /* Finds a seat, or makes sure that whoever could free one will come by: then the caller
  * may sleep. Holds: lock. */
 static enum outcome find_seat_or_attend(struct faasi_gate *gate, struct faasi_function *f,
-                                        struct faasi_cell **cell)
+                                        struct seek *seek, struct faasi_cell **cell)
 {
     uint32_t asked_before = UINT32_MAX;
 
     for (;;) {
-        enum outcome outcome = find_seat(gate, f, cell);
+        enum outcome outcome = find_seat(gate, f, seek, cell);
 
         if (outcome == FUNCTION_FULL) {
             if (faasi_seats_attend(&f->seats))
@@ -292,6 +549,13 @@ static enum outcome find_seat_or_attend(struct faasi_gate *gate, struct faasi_fu
             if (asked == asked_before)
                 return outcome;
             asked_before = asked;
+        } else if (outcome == COMING_FREE || outcome == COLD_LIMITED) {
+            struct faasi_look look;
+
+            (void)faasi_seats_attend(&f->seats);
+            faasi_seats_look(&f->seats, &look);
+            if (look.idle == NULL)
+                return outcome;
         } else {
             return outcome;
         }
@@ -308,6 +572,8 @@ static void waiter_leave(struct faasi_gate *gate, struct faasi_waiter *w)
     else
         gate->last = w->link;
     atomic_fetch_sub_explicit(&gate->waiting, 1, memory_order_relaxed);
+    if (w->function->limit != NULL && --w->function->limit->waiting == 0)
+        faasi_admission_emptied(&w->function->limit->admission, gate_now_ns(gate));
 }
 
 /* Holds: lock. Takes `w` out of the queue. */
@@ -401,18 +667,60 @@ static void watch_drop(struct faasi_gate *gate, struct faasi_watch *watch)
     watch->set = false;
 }
 
+/* Whose turn it is of a function's waiters, `w` being the oldest. Holds: lock. */
+static struct faasi_waiter *waiter_first(struct faasi_waiter *w, uint64_t now_ns)
+{
+    struct faasi_waiter *first = w;
+
+    if (w->function->limit == NULL ||
+        !faasi_admission_newest(&w->function->limit->admission, now_ns))
+        return w;
+    for (; w != NULL; w = w->next)
+        if (w->function == first->function)
+            first = w;
+    return first;
+}
+
+/* Whether a waiter whose turn it is has to go instead: it would run for nothing, or its
+ * function's limiter thinks so. Holds: lock. */
+static bool waiter_shed(struct faasi_gate *gate, const struct faasi_waiter *w,
+                        uint64_t now)
+{
+    struct faasi_limit *limit = w->function->limit;
+
+    if (now >= w->until)
+        return true;
+    if (limit == NULL ||
+        !faasi_admission_shed(&limit->admission, faasi_ticks_to_ns(gate->clock, now),
+                              faasi_ticks_to_ns(gate->clock, w->arrived), FAAS_FOREVER))
+        return false;
+    limit->sheds++;
+    return true;
+}
+
 void faasi_gate_serve(struct faasi_gate *gate)
 {
-    struct faasi_waiter *w = gate->first, *next;
+    struct faasi_waiter *oldest = gate->first, *w;
+    uint64_t now = oldest == NULL ? 0 : faasi_ticks(gate->clock);
 
     gate->pass++;
-    for (; w != NULL; w = next) {
+    while (oldest != NULL) {
         enum outcome outcome;
 
-        next = w->next;
-        if (w->function->pass == gate->pass)
+        if (oldest->function->pass == gate->pass) {
+            oldest = oldest->next;
             continue;
-        outcome = find_seat_or_attend(gate, w->function, &w->cell);
+        }
+        w = waiter_first(oldest, faasi_ticks_to_ns(gate->clock, now));
+        if (w == oldest)
+            oldest = w->next;
+        if (waiter_shed(gate, w, now)) {
+            w->retry_ns = retry_guess_ns(gate, w->function);
+            atomic_fetch_add_explicit(&w->function->throttles, 1, memory_order_relaxed);
+            waiter_answer(gate, w, FAAS_EBUSY);
+            continue;
+        }
+        outcome = find_seat_or_attend(gate, w->function, &w->seek, &w->cell);
         if (outcome == SEATED || outcome == NO_MEMORY)
             waiter_answer(gate, w, outcome == SEATED ? FAAS_OK : FAAS_ENOMEM);
         else if (outcome == RUNTIME_FULL)
@@ -430,17 +738,36 @@ static void visitor_leave(struct faasi_gate *gate)
         faasi_wake_all(&gate->changed);
 }
 
-/* Sleeps until somebody answers, or until `until`. Holds: lock. */
-static faas_status waiter_sleep(struct faasi_gate *gate, struct faasi_waiter *w,
-                                uint64_t until)
+/* Looks for a seat itself. Whether that ended its wait. Holds: lock. */
+static bool waiter_seek(struct faasi_gate *gate, struct faasi_waiter *w)
+{
+    enum outcome outcome = find_seat_or_attend(gate, w->function, &w->seek, &w->cell);
+
+    if (outcome != SEATED && outcome != NO_MEMORY)
+        return false;
+    waiter_leave(gate, w);
+    w->status = outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+    return true;
+}
+
+/* Sleeps until somebody answers, or it is late. Holds: lock. */
+static faas_status waiter_sleep(struct faasi_gate *gate, struct faasi_waiter *w)
 {
     while (!w->done) {
-        uint64_t now = faasi_ticks(gate->clock);
+        uint64_t now = faasi_ticks(gate->clock), until = w->until;
 
         if (now >= until) {
             waiter_leave(gate, w);
-            return FAAS_EBUSY;
+            return refuse(gate, w->function);
         }
+        if (w->seek.start != 0 && w->seek.start <= now) { // none came free
+            if (waiter_seek(gate, w))
+                break;
+            if (w->seek.start <= now) // what it waits for is another thing by now
+                w->seek.start = 0;
+        }
+        if (w->seek.start != 0 && w->seek.start < until)
+            until = w->seek.start;
         if (gate->doomed != NULL) { // ended for us, perhaps: closing it may be the answer
             faasi_gate_unlock(gate);
             faasi_lock(&gate->lock);
@@ -452,16 +779,21 @@ static faas_status waiter_sleep(struct faasi_gate *gate, struct faasi_waiter *w,
             faasi_wait_for(&w->wake, &gate->lock,
                            faasi_ticks_to_ns(gate->clock, until - now) + 1);
     }
+    if (w->status == FAAS_EBUSY)
+        retry_note(w->retry_ns);
     return w->status;
 }
 
 /* Waits for a seat. Holds: lock; lets it go while it sleeps. */
 static faas_status wait_for_seat(struct faasi_gate *gate, struct faasi_function *f,
-                                 uint64_t until, struct faasi_cell **cell)
+                                 uint64_t until, const struct seek *seek,
+                                 struct faasi_cell **cell)
 {
-    struct faasi_waiter w = {.function = f};
+    struct faasi_waiter w = {.function = f,
+                             .seek = *seek,
+                             .arrived = faasi_ticks(gate->clock),
+                             .until = until};
     faas_status status = faasi_cond_init(&w.wake);
-    enum outcome outcome;
 
     if (status != FAAS_OK)
         return status;
@@ -469,14 +801,14 @@ static faas_status wait_for_seat(struct faasi_gate *gate, struct faasi_function 
     *gate->last = &w;
     gate->last = &w.next;
     atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_relaxed);
+    if (f->limit != NULL)
+        f->limit->waiting++;
     /* Only now: from here on seats are taken with attention. */
-    outcome = find_seat_or_attend(gate, f, &w.cell);
-    if (outcome == SEATED || outcome == NO_MEMORY) {
-        waiter_leave(gate, &w);
-        status = outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+    if (waiter_seek(gate, &w)) {
+        status = w.status;
     } else {
         gate->visitors++;
-        status = waiter_sleep(gate, &w, until);
+        status = waiter_sleep(gate, &w);
         visitor_leave(gate);
     }
     faasi_cond_fini(&w.wake);
@@ -511,9 +843,10 @@ static void clock_moved(void *user)
 /* Finds a seat; `*outcome` says why there is none, with FAAS_EBUSY. Holds: lock; may let
  * it go meanwhile. */
 static faas_status enter_now(struct faasi_gate *gate, struct faasi_function *f,
-                             struct faasi_cell **cell, enum outcome *outcome)
+                             struct seek *seek, struct faasi_cell **cell,
+                             enum outcome *outcome)
 {
-    *outcome = find_seat(gate, f, cell);
+    *outcome = find_seat(gate, f, seek, cell);
     /* Memory is on its way: it is there when we have closed what was ended for it. */
     while (*outcome == MEMORY_FULL && gate->doomed != NULL) {
         f->holds++;
@@ -523,35 +856,72 @@ static faas_status enter_now(struct faasi_gate *gate, struct faasi_function *f,
         faasi_gate_progress(gate, f);
         if (f->dying)
             return FAAS_ENOENT;
-        *outcome = find_seat(gate, f, cell);
+        *outcome = find_seat(gate, f, seek, cell);
     }
     return *outcome == SEATED      ? FAAS_OK
            : *outcome == NO_MEMORY ? FAAS_ENOMEM
                                    : FAAS_EBUSY;
 }
 
-static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *f,
-                                uint64_t deadline, struct faasi_cell **cell)
+/* Refuses a call that has found no seat. Holds: lock. */
+static faas_status refuse_late(struct faasi_gate *gate, struct faasi_function *f,
+                               enum outcome outcome, const struct seek *seek)
 {
-    bool waits =
-        atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT;
-    uint64_t until = deadline;
+    uint64_t now = faasi_ticks(gate->clock);
+
+    if (outcome != COLD_LIMITED)
+        return refuse(gate, f);
+    return refuse_for(
+        f, faasi_ticks_to_ns(gate->clock, faasi_ticks_since(seek->start, now)));
+}
+
+/* Whether a call that has found no seat may wait, and until when. Holds: lock. */
+static faas_status late_ask(struct faasi_gate *gate, struct faasi_function *f,
+                            enum outcome outcome, const struct seek *seek,
+                            uint64_t *until)
+{
+    uint64_t wait = faasi_ns_to_ticks(gate->clock, faasi_read(&f->wait_ns)), retry_ns;
+    uint64_t last = faasi_ticks_after(faasi_ticks(gate->clock), wait);
+    struct faasi_look look;
+
+    if (outcome == IN_TRANSIT || outcome == COMING_FREE) // that is not full
+        return FAAS_OK;
+    if (atomic_load_explicit(&f->on_full, memory_order_relaxed) != FAAS_FULL_WAIT)
+        return refuse_late(gate, f, outcome, seek);
+    faasi_seats_look(&f->seats, &look);
+    if (!waiting_admit(gate, f, outcome, look.busy, &retry_ns))
+        return refuse_for(f, retry_ns);
+    if (last < *until)
+        *until = last;
+    return FAAS_OK;
+}
+
+/* Holds: lock; lets it go while it waits. `f` may be gone then, unless it has a seat. */
+static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *f,
+                                uint64_t until, struct seek *seek,
+                                struct faasi_cell **cell)
+{
+    bool counted = is_counted(f);
+    struct arrival arrival = {0, 0};
     enum outcome outcome;
-    faas_status status = enter_now(gate, f, cell, &outcome);
+    uint64_t retry_ns;
+    faas_status status;
 
-    if (status != FAAS_EBUSY)
-        return status;
-    if (outcome != IN_TRANSIT) {
-        uint64_t wait = faasi_ns_to_ticks(gate->clock, faasi_read(&f->wait_ns));
-        uint64_t now = faasi_ticks(gate->clock);
-
-        if (!waits)
-            return refuse(gate, f);
-        if (faasi_ticks_after(now, wait) < until)
-            until = faasi_ticks_after(now, wait);
+    if (counted && !counted_admit(gate, f, &arrival, &retry_ns))
+        return refuse_for(f, retry_ns);
+    status = enter_now(gate, f, seek, cell, &outcome);
+    if (status == FAAS_EBUSY) {
+        status = late_ask(gate, f, outcome, seek, &until);
+        if (status == FAAS_OK)
+            status = wait_for_seat(gate, f, until, seek, cell);
+        else if (counted)
+            limits_return(gate, f);
     }
-    status = wait_for_seat(gate, f, until, cell);
-    return status == FAAS_EBUSY ? refuse(gate, f) : status;
+    if (counted && status == FAAS_OK) {
+        (*cell)->in_flight = arrival.in_flight;
+        (*cell)->in_flight_all = arrival.in_flight_all;
+    }
+    return status;
 }
 
 faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
@@ -562,6 +932,8 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
     *cell = NULL;
     if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
         return FAAS_ECLOSED;
+    if (is_counted(f))
+        return FAAS_OK;
     if (faasi_seats_full(&f->seats, &look))
         return atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT
                    ? FAAS_OK
@@ -577,8 +949,9 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
 }
 
 faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
-                             uint64_t deadline, struct faasi_cell **cell)
+                             uint64_t deadline, bool patient, struct faasi_cell **cell)
 {
+    struct seek seek = {.patient = patient};
     faas_status status;
 
     faasi_lock(&gate->lock);
@@ -589,43 +962,60 @@ faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
     else if (f->dying)
         status = FAAS_ENOENT;
     else
-        status = enter_locked(gate, f, deadline, cell);
+        status = enter_locked(gate, f, deadline, &seek, cell);
     faasi_gate_unlock(gate);
     return status;
 }
 
 /* Holds: lock. */
 static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
-                                  struct faasi_watch *watch, struct faasi_cell **cell)
+                                  struct faasi_watch *watch, struct faasi_cell **cell,
+                                  bool *watched)
 {
+    struct seek seek = {.patient = false};
+    struct arrival arrival;
+    bool counted = is_counted(f);
     enum outcome outcome;
+    uint64_t retry_ns;
     faas_status status;
 
     if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
         return FAAS_ECLOSED;
     if (f->dying)
         return FAAS_ENOENT;
-    status = enter_now(gate, f, cell, &outcome);
-    if (status != FAAS_EBUSY)
-        return status;
-    watch_set(gate, watch, f);
-    /* Only now: from here on seats are taken with attention. */
-    outcome = find_seat_or_attend(gate, f, cell);
-    if (outcome == SEATED || outcome == NO_MEMORY) {
-        watch_drop(gate, watch);
-        return outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+    if (counted && !counted_admit(gate, f, &arrival, &retry_ns)) {
+        retry_note(retry_ns);
+        return FAAS_EBUSY;
     }
-    return FAAS_EBUSY;
+    status = enter_now(gate, f, &seek, cell, &outcome);
+    if (status == FAAS_EBUSY && outcome == COLD_LIMITED) {
+        retry_note(faasi_ticks_to_ns(
+            gate->clock, faasi_ticks_since(seek.start, faasi_ticks(gate->clock))));
+    } else if (status == FAAS_EBUSY) {
+        watch_set(gate, watch, f);
+        /* Only now: from here on seats are taken with attention. */
+        outcome = find_seat_or_attend(gate, f, &seek, cell);
+        if (outcome == SEATED || outcome == NO_MEMORY) {
+            watch_drop(gate, watch);
+            status = outcome == SEATED ? FAAS_OK : FAAS_ENOMEM;
+        }
+        *watched = true;
+    }
+    if (counted && status != FAAS_OK && !f->dying)
+        limits_return(gate, f);
+    return status;
 }
 
 faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
-                                      struct faasi_watch *watch, struct faasi_cell **cell)
+                                      struct faasi_watch *watch, struct faasi_cell **cell,
+                                      bool *watched)
 {
     struct faasi_look look;
     faas_status status;
 
     *cell = NULL;
-    if (!faasi_seats_full(&f->seats, &look) && look.idle != NULL &&
+    *watched = false;
+    if (!is_counted(f) && !faasi_seats_full(&f->seats, &look) && look.idle != NULL &&
         atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
         faasi_seat_take(look.idle, look.idle_word)) {
         faasi_read_leave();
@@ -635,7 +1025,7 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
     }
     faasi_lock(&gate->lock);
     faasi_read_leave(); // the lock keeps `f`, as in faasi_gate_enter()
-    status = enter_or_watch(gate, f, watch, cell);
+    status = enter_or_watch(gate, f, watch, cell, watched);
     faasi_gate_unlock(gate);
     return status;
 }
@@ -643,7 +1033,21 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
 faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
 {
     struct faasi_look look;
+    struct arrival arrival;
+    bool admitted = true;
+    uint64_t retry_ns;
 
+    if (is_counted(f)) {
+        faasi_lock(&gate->lock);
+        admitted = counted_admit(gate, f, &arrival, &retry_ns);
+        if (admitted)
+            limits_return(gate, f);
+        else
+            retry_note(retry_ns);
+        faasi_unlock(&gate->lock);
+        if (!admitted)
+            return FAAS_EBUSY;
+    }
     if (!faasi_seats_full(&f->seats, &look) &&
         (look.idle != NULL || !faasi_permits_full(&gate->permits)))
         return FAAS_OK;
@@ -683,6 +1087,9 @@ static void leave_locked(struct faasi_gate *gate, struct faasi_cell *cell,
     bool end = f->dying || over || end_instance || cell->instance == NULL ||
                cell->instance->ending;
 
+    if (cell->counted)
+        gate->counted--;
+    cell->counted = false;
     if (end) {
         if (cell->instance != NULL && end_instance)
             faasi_instance_end(gate, cell->instance);
@@ -707,6 +1114,30 @@ static void leave_locked(struct faasi_gate *gate, struct faasi_cell *cell,
 void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell, bool end_instance)
 {
     faasi_lock(&gate->lock);
+    leave_locked(gate, cell, end_instance);
+    faasi_gate_serve(gate);
+    faasi_gate_unlock(gate);
+}
+
+void faasi_gate_leave_counted(struct faasi_gate *gate, struct faasi_cell *cell,
+                              bool end_instance, uint64_t waited, uint64_t run_ns)
+{
+    struct faasi_admission_sample sample = {.calls = 1,
+                                            .wait_ns =
+                                                faasi_ticks_to_ns(gate->clock, waited),
+                                            .service_ns = run_ns};
+    struct faasi_limit *limit;
+    uint64_t now;
+
+    faasi_lock(&gate->lock);
+    now = gate_now_ns(gate);
+    limit = cell->function->limit;
+    sample.in_flight = cell->in_flight;
+    if (faasi_limit_counts(limit))
+        faasi_admission_done(&limit->admission, now, &sample);
+    sample.in_flight = cell->in_flight_all;
+    if (faasi_limit_counts(gate->limit))
+        faasi_admission_done(&gate->limit->admission, now, &sample);
     leave_locked(gate, cell, end_instance);
     faasi_gate_serve(gate);
     faasi_gate_unlock(gate);
@@ -981,6 +1412,7 @@ void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
     }
     faasi_unlock(&gate->lock);
     faasi_desk_close(f->desk);
+    faasi_limit_close(gate->allocator, f->limit);
     faasi_code_release(f->code);
     faasi_free(gate->allocator, f, sizeof *f + f->entry.name_size + 1);
 }
@@ -1052,6 +1484,11 @@ void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
     }
     note_peak(f, stats->concurrency);
     stats->throttles = faasi_read(&f->throttles);
+    if (f->limit != NULL) {
+        stats->limit = f->limit->admission.limit;
+        stats->waiting = f->limit->waiting;
+        stats->sheds = f->limit->sheds;
+    }
     stats->cold_starts = tally->cold_starts;
     stats->init_errors = tally->init_errors;
     stats->evictions = tally->evictions;
@@ -1068,7 +1505,7 @@ void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
 faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_clock *clock,
                             const faas_runtime_options *options)
 {
-    faas_status status;
+    faas_status status = FAAS_OK;
 
     gate->rt = rt;
     gate->clock = clock == NULL ? faasi_clock_real() : clock;
@@ -1076,9 +1513,14 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
     gate->budget_bytes = options->memory_bytes;
     gate->sweep_at = gate->wheel_at = UINT64_MAX;
     gate->last = &gate->first;
-    status = faasi_mutex_init(&gate->lock);
+    if (options->limiter != NULL)
+        status =
+            faasi_limit_open(gate->allocator, options->limiter, options->concurrency_max,
+                             FAAS_FOREVER, gate_now_ns(gate), &gate->limit);
+    if (status == FAAS_OK)
+        status = faasi_mutex_init(&gate->lock);
     if (status != FAAS_OK)
-        return status;
+        goto close_limit;
     status = faasi_cond_init(&gate->changed);
     if (status != FAAS_OK)
         goto fini_lock;
@@ -1106,6 +1548,8 @@ fini_changed:
     faasi_cond_fini(&gate->changed);
 fini_lock:
     faasi_mutex_fini(&gate->lock);
+close_limit:
+    faasi_limit_close(gate->allocator, gate->limit);
     return status;
 }
 
@@ -1125,4 +1569,5 @@ void faasi_gate_fini(struct faasi_gate *gate, faas_clock *clock)
     faasi_cond_fini(&gate->sweep_sooner);
     faasi_cond_fini(&gate->changed);
     faasi_mutex_fini(&gate->lock);
+    faasi_limit_close(gate->allocator, gate->limit);
 }

@@ -20,6 +20,9 @@
 #include "sync.h"
 #include "warm.h"
 
+#include <faas/limiter.h>
+
+struct faasi_limit;
 struct faasi_waiter;
 
 /* Somebody who cannot sleep, and is told, once, when a seat of a function may be free.
@@ -47,6 +50,9 @@ struct faasi_gate {
     struct faasi_watch *watches; /* Lock */
     struct faasi_watch *freed;   /* Lock: to be told by who lets the lock go */
     uint64_t pass;
+    struct faasi_limit *limit; /* of all calls; or NULL. Lock */
+    uint32_t counted;  /* Lock: calls that run, if `limit` counts each; not those of
+                          functions with a batch handler */
     uint32_t visitors; /* Lock: threads that will take the lock once more; closing
                           waits */
     atomic_bool closing;
@@ -86,9 +92,12 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
  *         FAAS_ENOENT   `f` is dying: look its handle up again
  *         FAAS_EBUSY, FAAS_ECLOSED, FAAS_ENOMEM
  *
- * Blocks until `deadline` (ticks) at most, if the function waits. */
+ * @param patient  It may wait for an instance to come free where one could be made.
+ *
+ * Blocks until `deadline` (ticks) at most, if the function waits, or an instance comes
+ * free sooner than one would be made. */
 faas_status faasi_gate_enter(struct faasi_gate *gate, struct faasi_function *f,
-                             uint64_t deadline, struct faasi_cell **cell);
+                             uint64_t deadline, bool patient, struct faasi_cell **cell);
 
 /* Counts a refusal that was found elsewhere. @return FAAS_EBUSY */
 faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f);
@@ -96,11 +105,13 @@ faas_status faasi_gate_refuse(struct faasi_gate *gate, struct faasi_function *f)
 /* Finds a seat for a call of `f`, or sets `watch`, never waits, and counts no throttle: a
  * call that waits elsewhere. Otherwise as faasi_gate_enter().
  *
- * @return FAAS_OK; FAAS_EBUSY, and `watch->freed` will be called unless it was set
- *         already; FAAS_ENOENT, FAAS_ECLOSED, FAAS_ENOMEM */
+ * @param[out] watched  After FAAS_EBUSY: `watch->freed` will be called, unless it was set
+ *                      already. If not, a limiter refused, and faas_retry_after_ns() says
+ *                      when to come back.
+ * @return FAAS_OK, FAAS_EBUSY, FAAS_ENOENT, FAAS_ECLOSED, FAAS_ENOMEM */
 faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_function *f,
-                                      struct faasi_watch *watch,
-                                      struct faasi_cell **cell);
+                                      struct faasi_watch *watch, struct faasi_cell **cell,
+                                      bool *watched);
 
 /* Nobody tells a watch any more; it may be freed. Not in `freed`, not under the lock. */
 void faasi_gate_unwatch(struct faasi_gate *gate, struct faasi_watch *watch);
@@ -116,6 +127,24 @@ faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f);
  * the instance is to end. Runs close hooks. */
 void faasi_gate_leave(struct faasi_gate *gate, struct faasi_cell *cell,
                       bool end_instance);
+
+/* The same for a call of a function whose calls a limiter counts, which has run.
+ *
+ * @param waited  Ticks until its handler began; run_ns: in it. */
+void faasi_gate_leave_counted(struct faasi_gate *gate, struct faasi_cell *cell,
+                              bool end_instance, uint64_t waited, uint64_t run_ns);
+
+/* A limiter for a function, by its policy; see faasi_limit_open(). */
+faas_status faasi_gate_limiter(struct faasi_gate *gate, struct faasi_function *f,
+                               const faas_limiter *how, struct faasi_limit **limit);
+
+/* Puts a limiter, or NULL, in front of a function's calls. Returns the one it had, which
+ * the caller closes. Holds: lock, or nobody knows the function. */
+struct faasi_limit *faasi_gate_limit(struct faasi_gate *gate, struct faasi_function *f,
+                                     struct faasi_limit *limit);
+
+/* Its times or its cap have changed: its limiter follows. Holds: lock. */
+void faasi_gate_retime(struct faasi_gate *gate, struct faasi_function *f);
 
 /* Begins the end of a function: no call enters any more, idle instances end. Holds:
  * lock. */

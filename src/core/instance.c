@@ -2,6 +2,8 @@
 /* instance.c - cold starts, the warm cache and its budget, the end of instances. */
 #include "instance.h"
 
+#include "limit.h"
+
 #include "context.h"
 #include "mem.h"
 
@@ -364,6 +366,8 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     f->starting--;
     if (status == FAAS_OK) {
         instance_list(gate, cell, instance, *init_ns);
+        if (f->limit != NULL)
+            faasi_admission_started(&f->limit->admission, *init_ns);
     } else {
         f->tally->init_errors++;
         f->instances--;

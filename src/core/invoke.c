@@ -189,7 +189,8 @@ static faas_status call_wait(faas_runtime *rt, const struct faasi_request *reque
 
     admission->deadline =
         faasi_call_deadline(rt->gate.clock, request, f, started, admission->deadline);
-    status = faasi_gate_enter(&rt->gate, f, admission->deadline, cell);
+    status = faasi_gate_enter(&rt->gate, f, admission->deadline,
+                              faasi_context_current == NULL, cell);
     admission->waited += faasi_ticks_since(faasi_ticks(rt->gate.clock), started);
     admission->timed = true;
     return status;
@@ -366,6 +367,7 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     struct faas_context *ctx = &cell->context;
     uint64_t begun, ended, run_ns;
     faas_status status = FAAS_OK;
+    unsigned char care;
     bool end = false;
     int code;
 
@@ -379,8 +381,8 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         deadline = faasi_call_deadline(clock, request, f, begun, deadline);
     else if (begun >= deadline && status == FAAS_OK)
         status = FAAS_EEXPIRED;
-    if (FAASI_UNLIKELY(status != FAAS_OK)) { // refused with a seat: nothing is counted
-        call_leave(rt, cell, false);
+    if (FAASI_UNLIKELY(status != FAAS_OK)) { // refused with a seat: it is no call
+        faasi_gate_leave(&rt->gate, cell, false);
         return status;
     }
     faasi_heap_start(cell->heap, faasi_read(&f->heap_bytes));
@@ -417,11 +419,17 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         faasi_heap_wipe(cell->heap);
     }
     faasi_write(&cell->seat.left_ticks, ended);
-    if (FAASI_UNLIKELY(atomic_load_explicit(&f->bounded, memory_order_relaxed)))
+    care = atomic_load_explicit(&f->care, memory_order_relaxed);
+    if (FAASI_UNLIKELY((care & FAASI_CARE_BOUNDED) != 0))
         end = faasi_instance_served(clock, cell, 1, ended);
     if (FAASI_UNLIKELY(ended >= deadline) && request->queued)
         end = true; // its waiter was told long ago; who knows what it still has going on
-    call_leave(rt, cell, end);
+    if (FAASI_UNLIKELY((care & FAASI_CARE_COUNTED) != 0))
+        faasi_gate_leave_counted(
+            &rt->gate, cell, end,
+            admission == NULL || request->queued ? 0 : admission->waited, run_ns);
+    else
+        call_leave(rt, cell, end);
     return status;
 }
 
@@ -555,8 +563,10 @@ faas_status faasi_invoke(faas_runtime *rt, const struct faasi_request *request,
  * read section, which it leaves. */
 static faas_status queued_enter(faas_runtime *rt, const struct faasi_request *request,
                                 struct faasi_watch *watch, struct faasi_cell **cell,
-                                struct faasi_desk **desk, struct faasi_place **place)
+                                struct faasi_desk **desk, struct faasi_place **place,
+                                bool *watched)
 {
+    *watched = false;
     for (;;) {
         struct faasi_entry *entry = faasi_registry_get(&rt->registry, request->fn);
         struct faasi_function *f = (struct faasi_function *)entry;
@@ -577,7 +587,7 @@ static faas_status queued_enter(faas_runtime *rt, const struct faasi_request *re
             faasi_read_leave();
             return status;
         }
-        status = faasi_gate_enter_or_watch(&rt->gate, f, watch, cell);
+        status = faasi_gate_enter_or_watch(&rt->gate, f, watch, cell, watched);
         if (status != FAAS_ENOENT)
             return status;
         faasi_read_enter(); // it went away, or was replaced: look again
@@ -595,8 +605,7 @@ static faas_status queued_admit(faas_runtime *rt, const struct faasi_request *re
     faas_status status;
 
     for (;;) {
-        status = queued_enter(rt, request, watch, &cell, &desk, &place);
-        *watched = desk == NULL;
+        status = queued_enter(rt, request, watch, &cell, &desk, &place, watched);
         if (desk == NULL)
             break;
         status = call_at_desk(rt, desk, place, request, NULL, admission, result);

@@ -46,8 +46,9 @@ faas_id faasi_unseated_id(faas_runtime *rt);
  * @param      waited     Ticks since it was submitted; metered.
  * @param      watch      Is told when there may be a seat, after FAAS_EBUSY.
  * @param[out] result     As of faas_invoke().
- * @param[out] watched    After FAAS_EBUSY: whether the watch will tell. Of a function that
- *                        batches or remembers it will not: try later.
+ * @param[out] watched    After FAAS_EBUSY: whether the watch will tell. Not for a function
+ *                        that batches or remembers, and not if a limiter refused: try
+ *                        after faas_retry_after_ns().
  * @return as faas_invoke(); FAAS_EBUSY counts no throttle */
 faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *request,
                                 uint64_t deadline, uint64_t waited,

@@ -285,7 +285,8 @@ static struct callee add_function(faas_runtime *to, const faas_function *functio
 static void add_warm_calls(void)
 {
     static char name[] = "nothing";
-    static struct callee plain, second, alone, allocating, inner, outer, off, full;
+    static const faas_limiter fast = {.size = sizeof fast, .rate = 1e9};
+    static struct callee plain, second, alone, allocating, inner, outer, off, full, rated;
     bench_figure floor, warm, signal, slots, one, figure;
 
     plain = add_function(rt, FAAS_FUNCTION(.name = name, .handler = nothing, POLICY));
@@ -299,11 +300,16 @@ static void add_warm_calls(void)
                                            .user = &inner, POLICY));
     off = add_function(
         rt, FAAS_FUNCTION(.name = "off", .handler = nothing, .concurrency = FAAS_OFF));
+    rated = add_function(
+        rt, FAAS_FUNCTION(.name = "rated", .handler = nothing, .limiter = &fast, POLICY));
     full = add_function(
         rt, FAAS_FUNCTION(.name = "full", .handler = calls_itself, .concurrency = 1));
 
     floor = bench_time("indirect call", indirect, NULL);
     warm = bench_time("invoke", invoke, &plain);
+    (void)bench_difference("a rate in front, over invoke",
+                           bench_time("invoke, each call counted", invoke, &rated), warm,
+                           1);
     signal =
         bench_time("g_signal_emit(int,double,ptr)", peer_glib_emit, peer_glib_open(1));
     slots = bench_time("Boost.Signals2(int,double,ptr)", peer_signals2_emit,

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* limit.c - limiters in front of live calls. */
+#include "limit.h"
+
+#include "mem.h"
+
+/* The default one. */
+static const faas_limiter usual = {.size = sizeof usual,
+                                   .kind = FAAS_LIMITER_PREDICTED,
+                                   .limit = FAASI_ADMISSION_MAX,
+                                   .shed_ns = FAAS_FOREVER};
+
+faas_status faasi_limit_open(const faas_allocator *allocator, const faas_limiter *how,
+                             uint32_t width, uint64_t limit_ns, uint64_t now,
+                             struct faasi_limit **out)
+{
+    struct faasi_limit *limit = faasi_alloc_zeroed(allocator, sizeof *limit);
+    faas_status status;
+
+    *out = NULL;
+    if (limit == NULL)
+        return faasi_fail(FAAS_ENOMEM, "limiter: no memory");
+    status = faasi_admission_init(&limit->admission, how == NULL ? &usual : how, width,
+                                  limit_ns, now);
+    if (status == FAAS_OK && how != NULL)
+        status = faasi_options_import(&limit->given, sizeof limit->given, how, "limiter");
+    if (status != FAAS_OK) {
+        faasi_limit_close(allocator, limit);
+        return status;
+    }
+    *out = limit;
+    return FAAS_OK;
+}
+
+void faasi_limit_close(const faas_allocator *allocator, struct faasi_limit *limit)
+{
+    if (limit != NULL)
+        faasi_free(allocator, limit, sizeof *limit);
+}
+
+void faasi_limit_retime(struct faasi_limit *limit, uint32_t width, uint64_t limit_ns,
+                        uint64_t now)
+{
+    const struct faasi_admission old = limit->admission;
+    struct faasi_admission *a = &limit->admission;
+
+    /* It was right once, and the times do not make it wrong. */
+    (void)faasi_admission_init(a, faasi_limit_is_given(limit) ? &limit->given : &usual,
+                               width, limit_ns, now);
+    a->rate = old.rate;
+    a->colds = old.colds;
+    a->service = old.service;
+    a->init = old.init;
+    a->empty = old.empty;
+    a->state = old.state;
+    a->limit = old.limit;
+    faasi_admission_width(a, width);
+}
+
+bool faasi_limit_is_given(const struct faasi_limit *limit)
+{
+    return limit != NULL && limit->given.size != 0;
+}
+
+bool faasi_limit_counts(const struct faasi_limit *limit)
+{
+    const faas_limiter *how;
+
+    if (!faasi_limit_is_given(limit))
+        return false;
+    how = &limit->admission.how;
+    switch (how->kind) {
+    case FAAS_LIMITER_PREDICTED:
+    case FAAS_LIMITER_NONE:
+    case FAAS_LIMITER_CODEL_LIFO:
+        return how->rate != 0 || how->limit_max < FAASI_ADMISSION_MAX;
+    default:
+        return true;
+    }
+}
+
+void faasi_limit_look(struct faasi_function *f, struct faasi_limit *all,
+                      const faas_clock *clock, uint64_t now)
+{
+    struct faasi_limit *limit = f->limit;
+    struct faasi_admission_sample sample = {0};
+    uint64_t calls = 0, ticks = 0;
+
+    for (struct faasi_seat *seat =
+             atomic_load_explicit(&f->seats.first, memory_order_acquire);
+         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
+        const struct faasi_counters *c = &faasi_cell_of(seat)->counters;
+
+        calls += faasi_read(&c->calls);
+        ticks += faasi_read(&c->run_ticks);
+    }
+    if (calls > limit->looked_calls) {
+        sample.calls = calls - limit->looked_calls;
+        sample.service_ns =
+            faasi_ticks_to_ns(clock, (ticks - limit->looked_ticks) / sample.calls);
+        faasi_admission_done(&limit->admission, now, &sample);
+        if (all != NULL)
+            faasi_admission_done(&all->admission, now, &sample);
+    }
+    limit->looked_calls = calls;
+    limit->looked_ticks = ticks;
+}
