@@ -17,7 +17,7 @@ LAYERS = [
     "base status mem clock machine sync atomics grace park random",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
-    "pattern transform timer policy admission replay batchcurve responses ring keyed lanes inlet "
+    "pattern transform timer policy forecast admission replay batchcurve responses ring keyed lanes inlet "
     "record",
     # 2: parts of a runtime
     "function context registry alias routes code limit gate desk instance warm ruleset "

@@ -94,6 +94,8 @@ typedef struct faas_function_stats {
     uint64_t cache_bytes;   /**< that the answers take now */
     uint64_t cache_count;   /**< answers that are remembered now */
     uint64_t batch_waiting; /**< items that wait for a batch now */
+    uint64_t prewarms;      /**< of the cold starts, those made ahead of a call that was
+                            foreseen */
     uint64_t sheds;   /**< of the throttles, those that had waited and were dropped by
                            their limiter when it was their turn */
     uint32_t limit;   /**< how many the limiter lets in flight now; 0: there was no need

@@ -14,6 +14,7 @@
 
 #include "base.h"
 #include "clock.h"
+#include "forecast.h"
 #include "heap.h"
 #include "seats.h"
 #include "sig.h"
@@ -53,6 +54,10 @@ struct faasi_tally {
     uint64_t cold_starts, init_errors, evictions, init_ns;
     uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms, peak_bytes;
     double used_byte_ns;
+    struct faasi_forecast forecast; /* with FAASI_CARE_AHEAD */
+    uint64_t left; /* ticks: when a call left the last of its instances; 0: none did */
+    uint64_t ahead_at; /* ticks: then an instance is made for the next call; 0: none is */
+    uint64_t prewarms; /* made so */
     faas_histogram latency;
 };
 
@@ -158,10 +163,11 @@ struct faasi_entry {
 struct faasi_queue;
 struct faasi_limit;
 
-/* Why a call does more than to leave its seat. */
+/* What there is to care about: of who leaves a seat, and of who closes an instance. */
 enum {
-    FAASI_CARE_BOUNDED = 1, /* its instances end by age or number of calls */
-    FAASI_CARE_COUNTED = 2  /* a limiter counts each call: it leaves under the lock */
+    FAASI_CARE_BOUNDED = 1, /* instances end by age or number of calls */
+    FAASI_CARE_COUNTED = 2, /* a limiter counts each call: it leaves under the lock */
+    FAASI_CARE_AHEAD = 4    /* an instance is made ahead of a call that can be foreseen */
 };
 
 /* There are as many as names, most of them never called. */
@@ -176,7 +182,7 @@ struct faasi_function {
     _Atomic uint64_t heap_bytes;
     _Atomic uint64_t memory_bytes;
     _Atomic uint32_t peak; /* most calls seen at once */
-    atomic_uchar care;     /* of who leaves; FAASI_CARE_... */
+    atomic_uchar care;     /* FAASI_CARE_... */
     atomic_uchar on_full;  /* off the warm path */
     bool dying;            /* Lock: no call begins; the last one to leave ends it */
     bool orphan;           /* Lock: nobody waits for that: who finds it done buries it */

@@ -80,6 +80,10 @@ static faas_status policy_check(const faas_function *p)
     if (p->provisioned > FAASI_PERMITS_MAX && p->provisioned != FAAS_OFF)
         return faasi_fail(FAAS_EINVAL, "function.provisioned: %u is over %d",
                           p->provisioned, FAASI_PERMITS_MAX);
+    if (p->prewarm > 1 && p->prewarm != FAAS_OFF)
+        return faasi_fail(FAAS_EINVAL, "function.prewarm: %u is not 0 or 1", p->prewarm);
+    if (p->reserved != 0)
+        return faasi_fail(FAAS_EVERSION, "function.reserved: it is not 0");
     if (p->batch_max > FAASI_BATCH_MOST)
         return faasi_fail(FAAS_EINVAL, "function.batch_max: %u is over %d", p->batch_max,
                           FAASI_BATCH_MOST);
@@ -104,14 +108,13 @@ static faas_status handlers_check(faas_function *known)
     return FAAS_OK;
 }
 
-/* Whether the instances of a function end by age or number of calls. Holds: as
- * policy_apply(). */
-static void care_bound(struct faasi_function *f, bool bounded)
+/* Sets or clears one of FAASI_CARE_... Holds: as policy_apply(). */
+static void care_set(struct faasi_function *f, unsigned which, bool on)
 {
     unsigned care = atomic_load_explicit(&f->care, memory_order_relaxed);
 
-    care = (care & ~(unsigned)FAASI_CARE_BOUNDED) | (bounded ? FAASI_CARE_BOUNDED : 0);
-    atomic_store_explicit(&f->care, (unsigned char)care, memory_order_relaxed);
+    atomic_store_explicit(&f->care, (unsigned char)((care & ~which) | (on ? which : 0)),
+                          memory_order_relaxed);
 }
 
 /* Lays what is set in `p` over a function's policy. Holds: the gate's lock, or nobody
@@ -157,8 +160,11 @@ static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
             atomic_store_explicit(counts[i].to,
                                   counts[i].from == FAAS_OFF ? 0 : counts[i].from,
                                   memory_order_relaxed);
-    care_bound(f, faasi_read(&f->age_ns) != FAAS_FOREVER ||
-                      faasi_read(&f->invocation_max) != UINT64_MAX);
+    care_set(f, FAASI_CARE_BOUNDED,
+             faasi_read(&f->age_ns) != FAAS_FOREVER ||
+                 faasi_read(&f->invocation_max) != UINT64_MAX);
+    if (p->prewarm != 0)
+        care_set(f, FAASI_CARE_AHEAD, p->prewarm == 1);
 }
 
 static const faas_function defaults = {
@@ -294,11 +300,13 @@ static faas_status function_shape(faas_runtime *rt, struct faasi_function *f,
     return faasi_desk_open(gate, f, rt->clock, policy);
 }
 
-/* Puts a function among those whose instances are kept ready, or takes it out. Holds: the
- * gate's lock. */
+/* Puts a function among those of which instances are made ahead, or takes it out. Holds:
+ * the gate's lock. */
 static void provisioned_list(struct faasi_gate *gate, struct faasi_function *f)
 {
-    bool wanted = atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0;
+    bool wanted =
+        atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0 ||
+        (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
 
     if (wanted == (f->link != NULL))
         return;
@@ -779,6 +787,8 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
     policy->budget_bytes = faasi_read(&f->budget_bytes);
     policy->instance_min = atomic_load_explicit(&f->instance_min, memory_order_relaxed);
     policy->instance_max = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
+    policy->prewarm =
+        (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
     faasi_desk_policy(f->desk, policy);
 }
 

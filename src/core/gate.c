@@ -1490,6 +1490,7 @@ void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
         stats->sheds = f->limit->sheds;
     }
     stats->cold_starts = tally->cold_starts;
+    stats->prewarms = tally->prewarms;
     stats->init_errors = tally->init_errors;
     stats->evictions = tally->evictions;
     stats->run_ns = faasi_ticks_to_ns(gate->clock, run_ticks);

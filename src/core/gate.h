@@ -58,7 +58,8 @@ struct faasi_gate {
     atomic_bool closing;
 
     struct faasi_instance *instances;   /* Lock */
-    struct faasi_function *provisioned; /* Lock: functions that keep instances ready */
+    struct faasi_function *provisioned; /* Lock: functions of which instances are made
+                                           ahead */
     struct faasi_instance *doomed;      /* Lock: to be closed by who lets the lock go */
     struct faasi_function *orphans;     /* Lock: to be buried by who lets the lock go */
     struct faasi_cell *spare_cells;     /* Lock */

@@ -306,6 +306,34 @@ static void run_close(struct faasi_gate *gate, struct faasi_instance *instance)
     faasi_context_current = ctx.parent;
 }
 
+/* Looks at the housekeeper's plans again, for something due at `at`. Holds: lock. */
+static void sweep_by(struct faasi_gate *gate, uint64_t at)
+{
+    if (at < gate->sweep_at) {
+        gate->sweep_at = at;
+        faasi_wake_all(&gate->sweep_sooner);
+    }
+}
+
+/* Whether instances of `f` are made ahead of calls. */
+static bool makes_ahead(const struct faasi_function *f)
+{
+    return (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
+}
+
+/* A function's first instance, for a call: so long was the gap. Holds: lock. */
+static void ahead_note(struct faasi_gate *gate, const struct faasi_cell *cell,
+                       uint64_t init_ns)
+{
+    struct faasi_tally *tally = cell->function->tally;
+    uint64_t now = faasi_ticks(gate->clock);
+    uint64_t gap = faasi_ticks_to_ns(gate->clock, faasi_ticks_since(now, tally->left));
+
+    if (makes_ahead(cell->function) && cell->function->instances == 1 && !cell->transit &&
+        tally->left != 0)
+        faasi_forecast_note(&tally->forecast, gap > init_ns ? gap - init_ns : 0);
+}
+
 /* Makes a new instance known. Holds: lock. */
 static void instance_list(struct faasi_gate *gate, struct faasi_cell *cell,
                           struct faasi_instance *instance, uint64_t init_ns)
@@ -328,13 +356,11 @@ static void instance_list(struct faasi_gate *gate, struct faasi_cell *cell,
     faasi_write(&instance->born, now);
     f->tally->cold_starts++;
     f->tally->init_ns += init_ns;
+    ahead_note(gate, cell, init_ns);
     faasi_warm_start(&gate->warm, instance, init_ns, !cell->transit);
     if (age < due)
         due = age;
-    if (due < gate->sweep_at) {
-        gate->sweep_at = due;
-        faasi_wake_all(&gate->sweep_sooner);
-    }
+    sweep_by(gate, due);
 }
 
 static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *cell,
@@ -446,6 +472,29 @@ bool faasi_instance_join(struct faasi_cell *cell)
 
 /* ---- ending ---- */
 
+/* A cell's instance ends: if it was its function's last one, another may be made ahead of
+ * the next call. Holds: lock. */
+static void ahead_plan(struct faasi_gate *gate, const struct faasi_cell *cell)
+{
+    struct faasi_function *f = cell->function;
+    struct faasi_tally *tally = f->tally;
+    uint64_t left = faasi_read(&cell->seat.left_ticks), ahead_ns;
+
+    if (!makes_ahead(f) || f->instances != 0 || f->dying)
+        return;
+    if (left > tally->left)
+        tally->left = left;
+    tally->ahead_at = 0;
+    if (tally->left == 0 || !faasi_forecast_next(&tally->forecast, &ahead_ns))
+        return;
+    tally->ahead_at =
+        faasi_ticks_after(tally->left, faasi_ns_to_ticks(gate->clock, ahead_ns));
+    if (tally->ahead_at <= faasi_ticks(gate->clock)) // it is here, and nobody came
+        tally->ahead_at = 0;
+    else
+        sweep_by(gate, tally->ahead_at);
+}
+
 void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell)
 {
     struct faasi_instance *instance = cell->instance;
@@ -472,6 +521,7 @@ void faasi_instance_detach(struct faasi_gate *gate, struct faasi_cell *cell)
     instance->function->leaving_bytes += instance->leaving_bytes;
     instance->function->instances--;
     instance->function->holds++;
+    ahead_plan(gate, cell);
 }
 
 void faasi_instance_end(struct faasi_gate *gate, struct faasi_instance *instance)
@@ -528,6 +578,19 @@ static bool lacks_provisioned(const struct faasi_function *f)
     return f->instances < atomic_load_explicit(&f->provisioned, memory_order_relaxed);
 }
 
+/* When an instance of `f` is to be made ahead; UINT64_MAX if none is. Holds: lock. */
+static uint64_t ahead_due(const struct faasi_function *f)
+{
+    uint64_t due = UINT64_MAX;
+
+    if (lacks_provisioned(f))
+        due = f->retry_at;
+    if (makes_ahead(f) && f->tally != NULL && f->tally->ahead_at != 0 &&
+        f->instances == 0 && f->tally->ahead_at < due)
+        due = f->tally->ahead_at;
+    return due;
+}
+
 uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
 {
     uint64_t soonest = UINT64_MAX;
@@ -558,8 +621,8 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
             soonest = due;
     }
     for (struct faasi_function *f = gate->provisioned; f != NULL; f = f->next)
-        if (lacks_provisioned(f) && f->retry_at < soonest)
-            soonest = f->retry_at;
+        if (ahead_due(f) < soonest)
+            soonest = ahead_due(f);
     return soonest;
 }
 
@@ -568,6 +631,20 @@ static void retry_later(struct faasi_gate *gate, struct faasi_function *f)
 {
     f->retry_at = faasi_ticks_after(faasi_ticks(gate->clock),
                                     faasi_ns_to_ticks(gate->clock, RETRY_NS));
+}
+
+/* A cell for the instance that is due ahead of a call, once for each gap; NULL if that
+ * would take memory from others. Holds: lock. */
+static struct faasi_cell *ahead_reserve(struct faasi_gate *gate, struct faasi_function *f)
+{
+    uint64_t needs = (uint64_t)f->tally->instance_bytes + FAASI_HEAP_BYTES;
+    struct faasi_cell *cell = NULL;
+
+    f->tally->ahead_at = 0;
+    if (faasi_ticks_after(faasi_read(&gate->held_bytes), needs) <= gate->budget_bytes &&
+        faasi_gate_reserve(gate, f, &cell) == FAAS_OK)
+        f->tally->prewarms++;
+    return cell;
 }
 
 /* A cell to make a provisioned instance in: of `only`, or of any function that did not
@@ -586,10 +663,14 @@ static struct faasi_cell *find_missing(struct faasi_gate *gate,
         return cell;
     }
     for (struct faasi_function *f = gate->provisioned; f != NULL && cell == NULL;
-         f = f->next)
-        if (lacks_provisioned(f) && f->retry_at <= now &&
-            faasi_gate_reserve(gate, f, &cell) != FAAS_OK)
+         f = f->next) {
+        if (ahead_due(f) > now)
+            continue;
+        if (!lacks_provisioned(f))
+            cell = ahead_reserve(gate, f);
+        else if (faasi_gate_reserve(gate, f, &cell) != FAAS_OK)
             retry_later(gate, f);
+    }
     return cell;
 }
 
