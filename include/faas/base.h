@@ -139,6 +139,18 @@ FAAS_API const char *faas_status_text(faas_status status);
 FAAS_API const char *faas_error_text(void);
 
 /**
+ * Sets what faas_error_text() says on this thread, as printf() would: for what is built on
+ * top of the library, an engine of models or a policy, and fails on its own account.
+ *
+ * @return `status`
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API faas_status faas_error_set(faas_status status, const char *format, ...)
+    FAAS_PRINTF(2, 3);
+
+/**
  * Returns FAAS_VERSION of the library that is running.
  *
  * Thread: any.

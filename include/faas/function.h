@@ -283,6 +283,23 @@ FAAS_API FAAS_NODISCARD faas_status faas_function_unregister(faas_runtime *rt,
 FAAS_API FAAS_NODISCARD faas_status faas_function_find(faas_runtime *rt, faas_bytes name,
                                                        faas_fn *fn);
 
+/**
+ * Shows the `user` of a function with a certain handler: for what is built on functions
+ * and knows its own by their handler. The function stays meanwhile.
+ *
+ * @param handler  What it must have been registered with.
+ * @param look     Called with the function's `user` and `arg`; may block, and must not
+ *                 end the function.
+ * @return what `look` returned; FAAS_ENOENT if `fn` is gone; FAAS_ETYPE if it has another
+ *         handler, or is an alias
+ *
+ * Thread: any.
+ * Since:  0.1
+ */
+FAAS_API FAAS_NODISCARD faas_status
+faas_function_look(faas_runtime *rt, faas_fn fn, faas_handler *handler,
+                   faas_status (*look)(void *user, void *arg), void *arg);
+
 /* ---- versions and aliases ---- */
 
 /**

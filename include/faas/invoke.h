@@ -285,6 +285,12 @@ static inline void *faas_alloc(faas_context *ctx, size_t size)
 FAAS_API void *faas_instance_alloc(faas_context *ctx, size_t size);
 
 /**
+ * Counts memory that the instance holds and the library does not see, a loaded model, say,
+ * against the budgets, as if it had been allocated by faas_instance_alloc(). In init.
+ */
+FAAS_API void faas_instance_holds(faas_context *ctx, uint64_t bytes);
+
+/**
  * Sets the output to a copy of `bytes`, instead of what it was.
  *
  * @return 0, or FAAS_ENOMEM past the heap's limit: a fine thing to return.

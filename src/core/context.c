@@ -129,6 +129,12 @@ void *faas_instance_alloc(faas_context *ctx, size_t size)
                                      &ctx->gate->held_bytes, size);
 }
 
+void faas_instance_holds(faas_context *ctx, uint64_t bytes)
+{
+    atomic_fetch_add_explicit(&ctx->instance->heap_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&ctx->gate->held_bytes, bytes, memory_order_relaxed);
+}
+
 int faas_reply(faas_context *ctx, faas_bytes bytes)
 {
     void *copy;

@@ -755,6 +755,38 @@ faas_status faas_function_unregister(faas_runtime *rt, faas_fn fn)
     return status;
 }
 
+faas_status faas_function_look(faas_runtime *rt, faas_fn fn, faas_handler *handler,
+                               faas_status (*look)(void *user, void *arg), void *arg)
+{
+    struct faasi_function *f;
+    faas_status status = faasi_visit(rt);
+
+    if (status != FAAS_OK)
+        return status;
+    faasi_lock(&rt->registry.lock);
+    f = (struct faasi_function *)faasi_registry_get(&rt->registry, fn);
+    if (f == NULL)
+        status = faasi_fail(FAAS_ENOENT, "handle %u.%u: its function is gone", fn.index,
+                            fn.generation);
+    else if (f->entry.kind == FAAS_KIND_ALIAS || f->code->handler != handler)
+        status = faasi_fail(FAAS_ETYPE, "%s: it has another handler", f->entry.name);
+    if (status == FAAS_OK) {
+        faasi_lock(&rt->gate.lock);
+        f->holds++;
+        faasi_unlock(&rt->gate.lock);
+    }
+    faasi_unlock(&rt->registry.lock);
+    if (status == FAAS_OK) {
+        status = look(f->code->user, arg);
+        faasi_lock(&rt->gate.lock);
+        f->holds--;
+        faasi_gate_progress(&rt->gate, f);
+        faasi_gate_unlock(&rt->gate);
+    }
+    faasi_unvisit(rt);
+    return status;
+}
+
 faas_status faas_function_find(faas_runtime *rt, faas_bytes name, faas_fn *fn)
 {
     faasi_read_enter();

@@ -70,6 +70,16 @@ faas_status faasi_fail(faas_status status, const char *format, ...)
     return status;
 }
 
+faas_status faas_error_set(faas_status status, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(error_text, sizeof error_text, format, args);
+    va_end(args);
+    return status;
+}
+
 int faas_version(void)
 {
     return FAAS_VERSION;
