@@ -77,25 +77,24 @@ needs_install() { # NEED...
     fi
 }
 
-# ---- The demo's data: one file of one npm package, pinned in scripts/data.lock.
+# ---- What is fetched: files of npm packages, pinned in scripts/data.lock.
 
 data_dir=$root/build/data
-data_file=$data_dir/earthquakes.json
 
 # Says which command failed, what it said, and what to do.
-data_failed() { # COMMAND REASON
-    say "The earthquakes cannot be had. This failed:"
-    say "    $1"
-    say "$2"
+data_failed() { # FILE COMMAND REASON
+    say "$1 cannot be had. This failed:"
+    say "    $2"
+    say "$3"
     return 1
 }
 
-# Fetches the file into build/data, unless it is there. Returns 1, having said why, when it
+# Fetches a file into build/data, unless it is there. Returns 1, having said why, when it
 # cannot.
-data_fetch() {
-    test ! -f "$data_file" || return 0
-    read -r package version integrity member <<EOF
-$(grep -v '^#' "$root/scripts/data.lock")
+data_fetch() { # FILE
+    test ! -f "$data_dir/$1" || return 0
+    read -r _ package version integrity member <<EOF
+$(grep "^$1 " "$root/scripts/data.lock")
 EOF
     # shellcheck disable=SC2086
     needs_install $need_to_fetch || return 1
@@ -110,8 +109,8 @@ EOF
         npm pack --loglevel=error --fetch-retries=1 --cache "$work/cache" "$package@$version") \
         >"$work/npm.log" 2>&1 || ! test -f "$archive"; then
         sed 's/^/    | /' "$work/npm.log" >&2
-        data_failed "$pack" "Is the network there? It is needed once; then $data_file is kept.
-With a copy of the package's $member at hand, put it there instead."
+        data_failed "$1" "$pack" "Is the network there? It is needed once; then
+$data_dir/$1 is kept. With a copy of the package's $member at hand, put it there instead."
         return 1
     fi
 
@@ -119,17 +118,17 @@ With a copy of the package's $member at hand, put it there instead."
     want=$(printf '%s' "${integrity#sha512-}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
     got=$(sha512sum "$archive" | cut -d ' ' -f 1)
     if test "$want" != "$got"; then
-        data_failed "$pack" "What came is not what scripts/data.lock pins:
+        data_failed "$1" "$pack" "What came is not what scripts/data.lock pins:
     pinned sha512 $want
     got    sha512 $got
 Nothing of it is used. If your network rewrites downloads, fetch from another one."
         return 1
     fi
     if ! tar -xzf "$archive" -C "$work" "package/$member"; then
-        data_failed "tar -xzf $archive package/$member" "The archive has no such file."
+        data_failed "$1" "tar -xzf $archive package/$member" "The archive has no such file."
         return 1
     fi
-    mv "$work/package/$member" "$data_file"
+    mv "$work/package/$member" "$data_dir/$1"
     rm -rf "$work"
 }
 
