@@ -10,7 +10,7 @@
 need_to_build="cmake=cmake ninja=ninja-build gcc=gcc pkg-config=pkg-config libc6-dev
     libffi-dev libxxhash-dev libmimalloc-dev zlib1g-dev"
 need_to_test="$need_to_build g++=g++ clang=clang nm=binutils python3=python3 spin=spin check
-    relacy-dev doxygen=doxygen libuv1-dev libglib2.0-dev"
+    relacy-dev doxygen=doxygen libuv1-dev libglib2.0-dev libxgboost-dev"
 need_to_bench="$need_to_build g++=g++ python3=python3 libglib2.0-dev libboost-dev
     libuv1-dev libtbb-dev libconcurrentqueue-dev libzmq3-dev libyajl-dev libsimdjson-dev"
 need_to_plot="gnuplot=gnuplot-nox"

@@ -634,7 +634,9 @@ START_TEST(a_hundred_callers_of_a_cold_model_load_it_once)
     ck_assert_uint_eq(stats.loads, 1);
     ck_assert_uint_gt(stats.load_ns, 0);
     ck_assert_uint_le(stats.instances, 2);
+#ifndef FAASI_SANITIZED // whose allocator does not tell
     ck_assert_uint_gt(stats.held_bytes, 0);
+#endif
     world_close();
 }
 END_TEST
@@ -809,8 +811,11 @@ START_TEST(after_twenty_loads_and_evictions_of_every_model_memory_is_as_it_was)
         if (cycle == 0) // with the engine's own first-session state
             before = private_kib();
     }
+#ifndef FAASI_SANITIZED // which keeps what is freed, to see who uses it
     ck_assert_msg(private_kib() < before + 2560, "%ld KiB, then %ld", before,
                   private_kib());
+#endif
+    ck_assert_int_gt(before, 0);
     world_close();
     free(input);
 }
