@@ -132,6 +132,18 @@ Nothing of it is used. If your network rewrites downloads, fetch from another on
     rm -rf "$work"
 }
 
+# ---- Models with known answers: too large for the tree, and not in any package.
+
+models_dir=${FAAS_MODELS_DIR:-$root/../shared/data/models}
+
+# Returns 1, having said what is missing, when they are not there.
+models_find() {
+    test -f "$models_dir/mnist/model.onnx" && return 0
+    say "No models in $models_dir; FAAS_MODELS_DIR says where else they are:"
+    say "    mnist/model.onnx, mnist/t10k-images-idx3-ubyte, mnist/t10k-labels-idx1-ubyte"
+    return 1
+}
+
 # ---- Building.
 
 # Configures and builds a preset.
@@ -140,7 +152,7 @@ build_preset() { # PRESET
 }
 
 # Builds the demo alone: it needs neither C++ nor what only tests and benches use.
-build_demo() {
+build_demo() { # EXAMPLE
     (cd "$root" && cmake --preset release -DFAAS_TESTS=OFF -DFAAS_BENCH=OFF &&
-        cmake --build --preset release --target quakes)
+        cmake --build --preset release --target "$1")
 }

@@ -351,6 +351,12 @@ END_TEST
 
 /* ---- loading ---- */
 
+static int collect(const char *text, size_t size, void *user)
+{
+    (void)strncat(user, text, size);
+    return 0;
+}
+
 START_TEST(a_model_is_loaded_by_its_first_call_and_its_memory_is_counted_and_given_back)
 {
     faas_function_stats stats = {.size = sizeof stats};
@@ -402,6 +408,40 @@ START_TEST(a_model_that_does_not_load_or_open_is_tried_again_and_says_why)
 }
 END_TEST
 
+START_TEST(axes_that_the_model_does_not_have_are_refused_when_it_is_loaded)
+{
+    static const struct {
+        const char *axes, *words;
+    } rows[] = {{"x", "NAME=AXIS is expected at \"x\""},
+                {"x=", "NAME=AXIS is expected at \"x=\""},
+                {"x=0;y=1", "NAME=AXIS is expected at \"x=0;y=1\""},
+                {"y=0,z=0", "the model has no \"z\" with a dimension 0"},
+                {"x=2", "the model has no \"x\" with a dimension 2"}};
+    const float x[] = {1, 2};
+    char text[500] = "";
+    faas_fn fn;
+
+    world_open();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char name[] = {'m', (char)('0' + i), '\0'};
+
+        ck_assert_ok(faas_model_register(
+            rt, &plain,
+            FAAS_MODEL(.bytes = faas_str("plain"), .batch_axes = rows[i].axes),
+            FAAS_FUNCTION(.name = name), &fn));
+        ck_assert_status(faas_invoke(rt, fn, faas_bytes_of(x, 8), 0, NULL), FAAS_EINIT);
+        ck_assert_msg(strstr(faas_error_text(), rows[i].words) != NULL, "%s",
+                      faas_error_text());
+    }
+    ck_assert_ok(faas_model_register(
+        rt, &plain, FAAS_MODEL(.bytes = faas_str("plain"), .batch_axes = "x=1,y=1"),
+        FAAS_FUNCTION(.name = "good"), &fn));
+    ck_assert_ok(faas_model_describe(rt, fn, collect, text));
+    ck_assert_ptr_nonnull(strstr(text, "[null,2],\"batch_axis\":1}"));
+    world_close();
+}
+END_TEST
+
 START_TEST(a_new_instance_is_warmed_up_and_is_none_if_that_fails)
 {
     const float good[] = {1, 2}, bad[] = {UNLUCKY, 2};
@@ -447,12 +487,6 @@ START_TEST(a_model_that_cannot_be_registered_keeps_nothing)
     world_close();
 }
 END_TEST
-
-static int collect(const char *text, size_t size, void *user)
-{
-    (void)strncat(user, text, size);
-    return 0;
-}
 
 static int other(faas_context *ctx, faas_bytes input)
 {
@@ -637,6 +671,7 @@ SUITE_MAIN("model", what_is_packed_is_seen_again_where_it_stands,
            a_run_that_fails_says_why_and_the_next_one_runs,
            a_model_is_loaded_by_its_first_call_and_its_memory_is_counted_and_given_back,
            a_model_that_does_not_load_or_open_is_tried_again_and_says_why,
+           axes_that_the_model_does_not_have_are_refused_when_it_is_loaded,
            a_new_instance_is_warmed_up_and_is_none_if_that_fails,
            a_model_that_cannot_be_registered_keeps_nothing,
            only_a_model_is_described_as_one,

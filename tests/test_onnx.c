@@ -74,16 +74,23 @@ static void world_close(void)
     ck_assert_ok(faas_runtime_close(rt));
 }
 
-static faas_fn model_of(const char *name, const faas_function *policy)
+static faas_fn model_with(const char *name, const char *batch_axes,
+                          const faas_function *policy)
 {
     faas_function named = *policy;
     faas_fn fn;
 
     if (named.name == NULL)
         named.name = name;
-    ck_assert_ok(faas_model_register(rt, faas_onnx_engine(onnx),
-                                     FAAS_MODEL(.path = path_of(name)), &named, &fn));
+    ck_assert_ok(faas_model_register(
+        rt, faas_onnx_engine(onnx),
+        FAAS_MODEL(.path = path_of(name), .batch_axes = batch_axes), &named, &fn));
     return fn;
+}
+
+static faas_fn model_of(const char *name, const faas_function *policy)
+{
+    return model_with(name, NULL, policy);
 }
 
 static faas_result *result_of(faas_fn fn, const void *bytes, size_t size)
@@ -389,6 +396,7 @@ static void *listener_run(void *user)
 
 static void speech_check(const faas_function *policy, size_t threads)
 {
+    faas_function_stats stats = {.size = sizeof stats};
     struct file wave, want;
     struct listener l[4];
     faas_fn fn;
@@ -396,7 +404,7 @@ static void speech_check(const faas_function *policy, size_t threads)
     world_open();
     wave = file_of("silero_vad/test_16k_mono_s16.wav");
     want = file_of("silero_vad/expected_probs_1875.f32");
-    fn = model_of("silero_vad/model.onnx", policy);
+    fn = model_with("silero_vad/model.onnx", "input=0,state=1,output=0,stateN=1", policy);
     for (size_t i = 0; i < threads; i++) {
         l[i] = (struct listener){.fn = fn, .wave = &wave, .want = &want};
         ck_assert_int_eq(pthread_create(&l[i].thread, NULL, listener_run, &l[i]), 0);
@@ -405,6 +413,8 @@ static void speech_check(const faas_function *policy, size_t threads)
         ck_assert_int_eq(pthread_join(l[i].thread, NULL), 0);
         ck_assert_uint_eq(l[i].speech, 1452);
     }
+    ck_assert_ok(faas_function_stats_get(rt, fn, &stats, NULL));
+    ck_assert(policy->batch_max == 0 || stats.batches < stats.batched); // some together
     free(wave.bytes);
     free(want.bytes);
     world_close();

@@ -140,9 +140,12 @@ FAAS_API FAAS_NODISCARD faas_status faas_tensors_view(faas_bytes message,
 
 /** Where a model comes from, and how it is loaded. Make one with FAAS_MODEL(). */
 typedef struct faas_model {
-    size_t size;        /**< sizeof(faas_model) */
-    const char *path;   /**< its file; copied; read when it is loaded */
-    faas_bytes bytes;   /**< or the model itself; borrowed until the function is gone */
+    size_t size;      /**< sizeof(faas_model) */
+    const char *path; /**< its file; copied; read when it is loaded */
+    faas_bytes bytes; /**< or the model itself; borrowed until the function is gone */
+    const char *batch_axes; /**< "input=0,state=1": along which dimension the items of an
+                                 input or output lie side by side, where the model does
+                                 not tell: more than one is free. Copied */
     faas_bytes warm_up; /**< what a new instance is called with once, as a call's input;
                              copied. Its answer is dropped; if it fails, so does the
                              init. Default: none */

@@ -26,7 +26,8 @@ struct model {
     size_t users;           /* Lock: of what is loaded */
     void *file;             /* Lock: of a path, its bytes */
     void *loaded;
-    const faas_port *inputs, *outputs; /* there while it is loaded */
+    faas_port inputs[FAAS_TENSORS_MAX],
+        outputs[FAAS_TENSORS_MAX]; /* while it is loaded */
     size_t input_count, output_count;
     bool batches;          /* every port has a batch axis, or is the same for all items */
     atomic_bool surprises; /* an output had not the shape that its port says */
@@ -95,6 +96,59 @@ static bool model_batches(const struct model *m)
     return some;
 }
 
+static faas_port *port_find(struct model *m, const char *name, size_t size)
+{
+    for (size_t i = 0; i < m->input_count + m->output_count; i++) {
+        faas_port *port =
+            i < m->input_count ? &m->inputs[i] : &m->outputs[i - m->input_count];
+
+        if (strlen(port->name) == size && memcmp(port->name, name, size) == 0)
+            return port;
+    }
+    return NULL;
+}
+
+/* Lays what the host says of batch axes over the ports. */
+static faas_status axes_apply(struct model *m)
+{
+    const char *at = m->given.batch_axes;
+
+    while (at != NULL && *at != '\0') {
+        size_t size = strcspn(at, "=,");
+        faas_port *port = port_find(m, at, size);
+        const char *digit = at + size + 1;
+
+        if (at[size] != '=' || *digit < '0' || *digit > '9' ||
+            (digit[1] != '\0' && digit[1] != ','))
+            return faas_error_set(FAAS_EINVAL,
+                                  "model.batch_axes: NAME=AXIS is expected "
+                                  "at \"%s\"",
+                                  at);
+        if (port == NULL || (uint32_t)(*digit - '0') >= port->rank)
+            return faas_error_set(FAAS_EINVAL,
+                                  "model.batch_axes: the model has no \"%.*s\" with a "
+                                  "dimension %c",
+                                  (int)size, at, *digit);
+        port->batch_axis = *digit - '0';
+        at = digit[1] == '\0' ? digit + 1 : digit + 2;
+    }
+    return FAAS_OK;
+}
+
+/* Holds: lock. */
+static faas_status ports_take(struct model *m)
+{
+    const faas_port *inputs, *outputs;
+
+    m->engine.ports(m->loaded, &inputs, &m->input_count, &outputs, &m->output_count);
+    if (m->input_count > FAAS_TENSORS_MAX || m->output_count > FAAS_TENSORS_MAX)
+        return faas_error_set(FAAS_ELOAD, "model: %zu inputs and %zu outputs: over %d",
+                              m->input_count, m->output_count, FAAS_TENSORS_MAX);
+    memcpy(m->inputs, inputs, m->input_count * sizeof *inputs);
+    memcpy(m->outputs, outputs, m->output_count * sizeof *outputs);
+    return axes_apply(m);
+}
+
 /* Holds: lock. */
 static faas_status model_load(struct model *m)
 {
@@ -113,8 +167,13 @@ static faas_status model_load(struct model *m)
         m->file = NULL;
         return status;
     }
-    m->engine.ports(m->loaded, &m->inputs, &m->input_count, &m->outputs,
-                    &m->output_count);
+    status = ports_take(m);
+    if (status != FAAS_OK) {
+        m->engine.unload(m->loaded);
+        free(m->file);
+        m->file = NULL;
+        return status;
+    }
     m->batches = model_batches(m);
     m->stats.loads++;
     m->stats.load_ns += now_ns() - begun;
@@ -166,6 +225,7 @@ static void model_free(void *user)
         m->engine.release(m->engine.user);
     (void)pthread_mutex_destroy(&m->lock);
     free((void *)(uintptr_t)m->given.path);
+    free((void *)(uintptr_t)m->given.batch_axes);
     free((void *)(uintptr_t)m->given.warm_up.data);
     free(m);
 }
@@ -658,7 +718,11 @@ static faas_status model_make(const faas_engine *engine, const faas_model *given
     m->given.warm_up.data = copy_of(given->warm_up.data, given->warm_up.size);
     m->given.path =
         given->path == NULL ? NULL : copy_of(given->path, strlen(given->path) + 1);
-    if (m->given.warm_up.data == NULL || (given->path != NULL && m->given.path == NULL)) {
+    m->given.batch_axes = given->batch_axes == NULL
+                              ? NULL
+                              : copy_of(given->batch_axes, strlen(given->batch_axes) + 1);
+    if (m->given.warm_up.data == NULL || (given->path != NULL && m->given.path == NULL) ||
+        (given->batch_axes != NULL && m->given.batch_axes == NULL)) {
         model_free(m);
         return faas_error_set(FAAS_ENOMEM, "model: no memory");
     }
