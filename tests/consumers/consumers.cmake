@@ -13,3 +13,7 @@ foreach(kind IN ITEMS faas faas_static)
     target_compile_options(${kind}_${language} PRIVATE -Wall -Wextra -Werror)
   endforeach()
 endforeach()
+
+add_executable(faas_module ${CMAKE_CURRENT_LIST_DIR}/module.c)
+target_link_libraries(faas_module PRIVATE faas::faas_onnx)
+target_compile_options(faas_module PRIVATE -Wall -Wextra -Werror)

@@ -38,6 +38,7 @@ run_all() { # BUILD_FOLDER
         run "$1/faas_$language" shared
         run "$1/faas_static_$language" static
     done
+    "$1/faas_module"
 }
 
 case $way in
@@ -59,6 +60,10 @@ pkg_config)
     PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name faas.pc)")
     export PKG_CONFIG_PATH
     libdir=$(pkg-config --variable=libdir faas)
+    # shellcheck disable=SC2046,SC2086
+    $cc -std=c11 -Wall -Wextra -Werror "$here/module.c" -o "$work/faas_module" \
+        $(pkg-config --cflags --libs faas-onnx) -Wl,-rpath,"$libdir"
+    "$work/faas_module"
     # Words of pkg-config are options: they must split. With both libraries in one folder
     # the linker takes the shared one, so the static one gets a folder of its own.
     mkdir "$work/static"
