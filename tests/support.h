@@ -17,6 +17,7 @@
 #include <faas/base.h>
 
 #include <check.h>
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,9 +47,9 @@
 struct faulty {
     unsigned fail_at;
     bool from_then_on;
-    atomic_uint calls;         /* of alloc, the failing ones included */
-    atomic_uint failures;      /* how many of those got NULL */
-    atomic_size_t live_bytes;  /* as asked for */
+    atomic_uint calls;        /* of alloc, the failing ones included */
+    atomic_uint failures;     /* how many of those got NULL */
+    atomic_size_t live_bytes; /* as asked for */
     atomic_size_t live_blocks;
     atomic_size_t peak_bytes;
 };
@@ -75,7 +76,8 @@ static inline void *faulty_alloc(size_t size, void *user)
         fprintf(stderr, "faulty_alloc: size is 0\n");
         abort();
     }
-    if (f->fail_at != 0 && (call == f->fail_at || (f->from_then_on && call > f->fail_at))) {
+    if (f->fail_at != 0 &&
+        (call == f->fail_at || (f->from_then_on && call > f->fail_at))) {
         atomic_fetch_add(&f->failures, 1);
         return NULL;
     }
@@ -104,8 +106,9 @@ static inline void faulty_free(void *memory, size_t size, void *user)
 
     if (memory == NULL || head->mark != FAULTY_LIVE) {
         fprintf(stderr, "faulty_free: %p %s\n", memory,
-                memory != NULL && head->mark == FAULTY_FREED ? "is freed already"
-                                                             : "is not from faulty_alloc");
+                memory != NULL && head->mark == FAULTY_FREED
+                    ? "is freed already"
+                    : "is not from faulty_alloc");
         abort();
     }
     if (head->size != size) {
@@ -153,6 +156,19 @@ static inline int suite_run(const char *name, const TTest *const *tests, size_t 
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* How many threads this process has. */
+static inline unsigned threads_now(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir) != NULL)
+        count++;
+    (void)closedir(dir);
+    return count - 2; // . and ..
 }
 
 #define SUITE_MAIN(name, ...)                                                            \

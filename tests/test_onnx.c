@@ -651,18 +651,6 @@ START_TEST(a_hundred_callers_of_a_cold_model_load_it_once)
 }
 END_TEST
 
-static unsigned threads_now(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    unsigned count = 0;
-
-    ck_assert_ptr_nonnull(dir);
-    while (readdir(dir) != NULL)
-        count++;
-    (void)closedir(dir);
-    return count - 2; // . and ..
-}
-
 START_TEST(the_engine_makes_no_thread_and_no_file)
 {
     char home[] = "/tmp/faas-onnx-home-XXXXXX", find[200], line[100] = "";

@@ -104,10 +104,12 @@ static void trees_check(const char *model, faas_xgboost_output output, const cha
     float *answers = answers_of(predictions, rows * width);
     size_t threads = batch_max == 0 ? 1 : 4;
     struct asker a[4];
+    unsigned before;
     faas_fn fn;
 
     ck_assert_uint_eq(r.count, rows);
     ck_assert_ok(faas_runtime_open(&rt, NULL));
+    before = threads_now();
     ck_assert_ok(
         faas_model_register(rt, faas_xgboost(output), FAAS_MODEL(.path = path_of(model)),
                             FAAS_FUNCTION(.name = "t", .batch_max = batch_max), &fn));
@@ -122,6 +124,7 @@ static void trees_check(const char *model, faas_xgboost_output output, const cha
     }
     for (size_t i = 0; i < threads; i++)
         ck_assert_int_eq(pthread_join(a[i].thread, NULL), 0);
+    ck_assert_uint_eq(threads_now(), before); // XGBoost has none of its own
     ck_assert_ok(faas_function_stats_get(rt, fn, &stats, NULL));
     ck_assert_uint_eq(stats.invocations, rows);
     ck_assert_ok(faas_runtime_close(rt));

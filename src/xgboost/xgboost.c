@@ -19,6 +19,30 @@ struct instance {
     BoosterHandle booster;
 };
 
+/* XGBoost has its threads from OpenMP, and `nthread` is not known to it while it reads a
+ * model: a calling thread that may have one is what it goes by. Where it was built
+ * without OpenMP there is nothing to say. */
+extern void omp_set_num_threads(int count) __attribute__((weak));
+extern int omp_get_max_threads(void) __attribute__((weak));
+
+/* From here on XGBoost makes no threads for the caller's; returns what to put back. */
+static int threads_one(void)
+{
+    int before;
+
+    if (omp_get_max_threads == NULL || omp_set_num_threads == NULL)
+        return 0;
+    before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    return before;
+}
+
+static void threads_again(int before)
+{
+    if (before != 0)
+        omp_set_num_threads(before);
+}
+
 static faas_status failed(faas_status status, const char *what)
 {
     const char *why = XGBGetLastError();
@@ -29,13 +53,18 @@ static faas_status failed(faas_status status, const char *what)
 
 static faas_status booster_open(const struct loaded *l, BoosterHandle *booster)
 {
+    int threads, loaded;
+
     *booster = NULL;
     if (l->model.size == 0)
         return faas_error_set(FAAS_ELOAD, "xgboost: the model is empty");
     if (XGBoosterCreate(NULL, 0, booster) != 0)
         return failed(FAAS_ESYSTEM, "booster");
-    if (XGBoosterSetParam(*booster, "nthread", "1") == 0 &&
-        XGBoosterLoadModelFromBuffer(*booster, l->model.data, l->model.size) == 0)
+    threads = threads_one();
+    loaded = XGBoosterSetParam(*booster, "nthread", "1") == 0 &&
+             XGBoosterLoadModelFromBuffer(*booster, l->model.data, l->model.size) == 0;
+    threads_again(threads);
+    if (loaded)
         return FAAS_OK;
     (void)failed(FAAS_ELOAD, "model");
     (void)XGBoosterFree(*booster);
