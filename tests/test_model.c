@@ -13,7 +13,7 @@
 
 /* ---- the engine ---- */
 
-enum { UNLUCKY = 13 };
+enum { UNLUCKY = 13, HELD = 123456789 };
 
 static struct {
     unsigned refs, loads, unloads, opens, closes;
@@ -77,7 +77,7 @@ static faas_status engine_open(void *loaded, void **instance, uint64_t *held)
         return faas_error_set(FAAS_ESYSTEM, "plain: it does not open");
     engine.opens++;
     *instance = loaded;
-    *held = 12345;
+    *held = HELD;
     return FAAS_OK;
 }
 
@@ -236,6 +236,11 @@ START_TEST(a_message_with_any_byte_less_is_none)
     ck_assert_status(faas_tensors_view(faas_bytes_of(room, size), out, 0, &count),
                      FAAS_ESYNTAX);
     ck_assert_ptr_nonnull(strstr(faas_error_text(), "1 tensors"));
+    ck_assert_uint_eq(room[112], 24); // so many bytes of data, in its entry
+    room[112] = 20;
+    ck_assert_status(faas_tensors_view(faas_bytes_of(room, size), out, 2, &count),
+                     FAAS_ESYNTAX);
+    ck_assert_ptr_nonnull(strstr(faas_error_text(), "20 bytes of data"));
 }
 END_TEST
 
@@ -372,10 +377,10 @@ START_TEST(a_model_is_loaded_by_its_first_call_and_its_memory_is_counted_and_giv
         ck_answers(fn, x, 1);
         ck_assert_uint_eq(engine.loads, round);
         ck_assert_ok(faas_function_stats_get(rt, fn, &stats, NULL));
-        ck_assert_uint_ge(stats.instance_bytes, 12345);
+        ck_assert_uint_ge(stats.instance_bytes, HELD);
         ck_assert_ok(faas_model_stats_get(rt, fn, &model));
         ck_assert_uint_eq(model.instances, 1);
-        ck_assert_uint_eq(model.held_bytes, 12345);
+        ck_assert_uint_eq(model.held_bytes, HELD);
         faas_runtime_budget(rt, 1); // nothing may stay
         faas_runtime_budget(rt, 0);
         ck_assert_uint_eq(engine.unloads, round);

@@ -24,6 +24,15 @@
 #define FAAS_ONNXRUNTIME ""
 #endif
 
+/* Its own C++ library before what the process has: mimalloc, which the core uses, brings an
+ * operator new with it, and would keep what the engine frees. The sanitizers want theirs
+ * before all, and refuse this. */
+#ifdef FAASI_SANITIZED
+enum { LIBRARY_MODE = RTLD_NOW | RTLD_LOCAL };
+#else
+enum { LIBRARY_MODE = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND };
+#endif
+
 /* From here on sharing a session is free; and how many runs tell how long one takes. */
 #define SHARE_NS UINT64_C(1000000)
 enum { RUNS_TIMED = 8 };
@@ -113,14 +122,14 @@ static void *library_open(const char *given)
     /* Before it is there: it looks once. A host that has set it wants what it set. */
     (void)setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     if (given != NULL) {
-        library = dlopen(given, RTLD_NOW | RTLD_LOCAL);
+        library = dlopen(given, LIBRARY_MODE);
         if (library == NULL)
             (void)faas_error_set(FAAS_ELOAD, "onnx: %s", dlerror());
         return library;
     }
     for (size_t i = 0; i < sizeof places / sizeof places[0] && library == NULL; i++)
         if (places[i][0] != '\0')
-            library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
+            library = dlopen(places[i], LIBRARY_MODE);
     if (library == NULL)
         (void)faas_error_set(FAAS_ELOAD,
                              "onnx: no ONNX Runtime: neither \"%s\", as configured, nor "
