@@ -217,6 +217,22 @@ struct faasi_function {
 /* With a name of 16 characters it fits a block of 320 bytes; the next size is 384. */
 _Static_assert(sizeof(struct faasi_function) + 17 <= 320, "a function takes more");
 
+/* The cells of a function, from the oldest on. In a read section, or under the lock. */
+static inline struct faasi_cell *faasi_cell_first(struct faasi_function *f)
+{
+    struct faasi_seat *seat = atomic_load_explicit(&f->seats.first, memory_order_acquire);
+
+    return seat == NULL ? NULL : faasi_cell_of(seat);
+}
+
+static inline struct faasi_cell *faasi_cell_after(struct faasi_cell *cell)
+{
+    struct faasi_seat *seat =
+        atomic_load_explicit(&cell->seat.next, memory_order_acquire);
+
+    return seat == NULL ? NULL : faasi_cell_of(seat);
+}
+
 static inline uint64_t faasi_read(const _Atomic uint64_t *value)
 {
     return atomic_load_explicit(value, memory_order_relaxed);

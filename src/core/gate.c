@@ -3,9 +3,9 @@
 #include "gate.h"
 
 #include "desk.h"
+#include "gate_limit.h"
 #include "grace.h"
 #include "instance.h"
-#include "limit.h"
 #include "mem.h"
 
 /* What a call does where no instance is idle and one could be made. */
@@ -64,21 +64,6 @@ static bool is_waited_for(const struct faasi_gate *gate)
     return gate->first != NULL || gate->watches != NULL;
 }
 
-static struct faasi_cell *first_cell(struct faasi_function *f)
-{
-    struct faasi_seat *seat = atomic_load_explicit(&f->seats.first, memory_order_acquire);
-
-    return seat == NULL ? NULL : faasi_cell_of(seat);
-}
-
-static struct faasi_cell *next_cell(struct faasi_cell *cell)
-{
-    struct faasi_seat *seat =
-        atomic_load_explicit(&cell->seat.next, memory_order_acquire);
-
-    return seat == NULL ? NULL : faasi_cell_of(seat);
-}
-
 /* ---- refusing ---- */
 
 /* Works out when to come back: the mean run time of some cells, by the cap. */
@@ -87,9 +72,9 @@ static uint64_t retry_guess_ns(struct faasi_gate *gate, struct faasi_function *f
     enum { CELLS = 8, UNKNOWN_NS = 1000000 };
     uint64_t calls = 0, ticks = 0, retry_ns;
     uint32_t cap = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
-    struct faasi_cell *cell = first_cell(f);
+    struct faasi_cell *cell = faasi_cell_first(f);
 
-    for (int i = 0; i < CELLS && cell != NULL; i++, cell = next_cell(cell)) {
+    for (int i = 0; i < CELLS && cell != NULL; i++, cell = faasi_cell_after(cell)) {
         calls += faasi_read(&cell->counters.calls);
         ticks += faasi_read(&cell->counters.run_ticks);
     }
@@ -131,168 +116,6 @@ static faas_status refuse_for(struct faasi_function *f, uint64_t retry_ns)
     return FAAS_EBUSY;
 }
 
-/* ---- limiters; all of it Holds: lock ---- */
-
-static uint64_t gate_now_ns(const struct faasi_gate *gate)
-{
-    return faasi_ticks_to_ns(gate->clock, faasi_ticks(gate->clock));
-}
-
-static bool is_counted(const struct faasi_function *f)
-{
-    return (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_COUNTED) !=
-           0;
-}
-
-/* How many calls of a function can run at once, whatever others do. */
-static uint32_t width_of(const struct faasi_gate *gate, struct faasi_function *f)
-{
-    uint64_t width = atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
-    uint32_t all = atomic_load_explicit(&gate->permits.cap, memory_order_relaxed);
-    uint64_t instances = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
-
-    if (instances * f->instance_concurrency < width)
-        width = instances * f->instance_concurrency;
-    return (uint32_t)(width < all ? width : all);
-}
-
-/* How long a call has until its turn. */
-static uint64_t patience_ns(const struct faasi_function *f)
-{
-    uint64_t wait = faasi_read(&f->wait_ns), timeout = faasi_read(&f->timeout_ns);
-
-    return wait < timeout ? wait : timeout;
-}
-
-faas_status faasi_gate_limiter(struct faasi_gate *gate, struct faasi_function *f,
-                               const faas_limiter *how, struct faasi_limit **limit)
-{
-    return faasi_limit_open(gate->allocator, how, width_of(gate, f), patience_ns(f),
-                            gate_now_ns(gate), limit);
-}
-
-void faasi_gate_retime(struct faasi_gate *gate, struct faasi_function *f)
-{
-    if (f->limit != NULL)
-        faasi_limit_retime(f->limit, width_of(gate, f), patience_ns(f),
-                           gate_now_ns(gate));
-}
-
-/* The limiter of a function; the default one is made when it is needed, and knows what a
- * cold start took. NULL without memory. */
-static struct faasi_limit *limit_of(struct faasi_gate *gate, struct faasi_function *f)
-{
-    struct faasi_limit *limit;
-
-    if (f->limit == NULL && faasi_gate_limiter(gate, f, NULL, &limit) == FAAS_OK)
-        (void)faasi_gate_limit(gate, f, limit);
-    return f->limit;
-}
-
-/* No thread remembers a seat of `f` any more, and who sits leaves under the lock. */
-static void hints_end(struct faasi_gate *gate, struct faasi_function *f)
-{
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
-        uint64_t word = faasi_seat_word(&cell->seat);
-
-        while (faasi_word_state(word) == FAASI_IDLE && faasi_word_permit(word) != 0) {
-            if (faasi_seat_seize(&cell->seat, word, FAASI_IDLE))
-                faasi_permits_give(&gate->permits, faasi_word_permit(word));
-            word = faasi_seat_word(&cell->seat);
-        }
-    }
-    (void)faasi_seats_attend(&f->seats);
-}
-
-struct faasi_limit *faasi_gate_limit(struct faasi_gate *gate, struct faasi_function *f,
-                                     struct faasi_limit *limit)
-{
-    struct faasi_limit *old = f->limit;
-    unsigned char care = atomic_load_explicit(&f->care, memory_order_relaxed);
-    bool counts = faasi_limit_counts(limit) ||
-                  (faasi_limit_counts(gate->limit) && f->code->batch == NULL);
-
-    if (limit != NULL && f->tally != NULL && f->tally->start_ns > 0)
-        faasi_admission_started(&limit->admission, (uint64_t)f->tally->start_ns);
-    for (struct faasi_waiter *w = gate->first; limit != NULL && w != NULL; w = w->next)
-        limit->waiting += w->function == f;
-    f->limit = limit;
-    care &= (unsigned char)~FAASI_CARE_COUNTED;
-    atomic_store_explicit(&f->care, care | (counts ? FAASI_CARE_COUNTED : 0),
-                          memory_order_relaxed);
-    if (counts)
-        hints_end(gate, f);
-    return old;
-}
-
-/* Asks those limiters of a call that count every call, or those that do not: these before
- * it waits. One that refuses says when to come back.
- *
- * @param in_flight  In the function, without this call; in the runtime, likewise. */
-static bool limits_admit(struct faasi_gate *gate, struct faasi_function *f, bool counted,
-                         uint32_t in_flight, uint32_t in_flight_all, uint64_t *retry_ns)
-{
-    struct faasi_limit *all = gate->limit;
-    bool own = f->limit != NULL && faasi_limit_counts(f->limit) == counted;
-    uint64_t now = gate_now_ns(gate);
-
-    if (own && !faasi_admission_admit(&f->limit->admission, now, in_flight, retry_ns))
-        return false;
-    if (all == NULL || faasi_limit_counts(all) != counted ||
-        faasi_admission_admit(&all->admission, now, in_flight_all, retry_ns))
-        return true;
-    if (own)
-        faasi_rate_return(&f->limit->admission.rate);
-    return false;
-}
-
-/* A call was admitted, and found no seat: it is as if it had not come. */
-static void limits_return(struct faasi_gate *gate, struct faasi_function *f)
-{
-    if (faasi_limit_counts(f->limit))
-        faasi_rate_return(&f->limit->admission.rate);
-    if (faasi_limit_counts(gate->limit))
-        faasi_rate_return(&gate->limit->admission.rate);
-}
-
-/* A call that every limiter counts comes in; so many are in flight then, with it. */
-struct arrival {
-    uint32_t in_flight, in_flight_all;
-};
-
-static bool counted_admit(struct faasi_gate *gate, struct faasi_function *f,
-                          struct arrival *arrival, uint64_t *retry_ns)
-{
-    struct faasi_look look;
-
-    faasi_seats_look(&f->seats, &look);
-    if (f->limit != NULL)
-        look.busy += f->limit->waiting;
-    arrival->in_flight = look.busy + 1;
-    arrival->in_flight_all =
-        gate->counted + atomic_load_explicit(&gate->waiting, memory_order_relaxed) + 1;
-    return limits_admit(gate, f, true, look.busy, arrival->in_flight_all - 1, retry_ns);
-}
-
-/* Whether a call may wait: the others it would wait for are `busy` of the function. */
-static bool waiting_admit(struct faasi_gate *gate, struct faasi_function *f,
-                          enum outcome outcome, uint32_t busy, uint64_t *retry_ns)
-{
-    struct faasi_limit *limit = limit_of(gate, f);
-    uint32_t cap = outcome == RUNTIME_FULL
-                       ? atomic_load_explicit(&gate->permits.cap, memory_order_relaxed)
-                       : 0;
-
-    if (limit == NULL)
-        return true;
-    faasi_limit_look(f, gate->limit, gate->clock, gate_now_ns(gate));
-    faasi_admission_width(&limit->admission, busy);
-    return limits_admit(
-        gate, f, false, busy + limit->waiting,
-        cap == 0 ? 0 : cap + atomic_load_explicit(&gate->waiting, memory_order_relaxed),
-        retry_ns);
-}
-
 /* ---- finding a seat ---- */
 
 /* A new cell, or one that another function gave back. Holds: lock. */
@@ -332,7 +155,7 @@ static struct faasi_cell *cell_cold(struct faasi_gate *gate, struct faasi_functi
     struct faasi_cell *retired = NULL, *cell;
 
     *no_memory = false;
-    for (cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+    for (cell = faasi_cell_first(f); cell != NULL; cell = faasi_cell_after(cell)) {
         if (faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_COLD)
             return cell;
         if (cell->retired)
@@ -356,7 +179,8 @@ static struct faasi_cell *cell_idle(struct faasi_function *f)
 {
     struct faasi_cell *idle = NULL;
 
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell)) {
         uint64_t word = faasi_seat_word(&cell->seat);
 
         if (faasi_word_state(word) == FAASI_IDLE && faasi_word_permit(word) == 0 &&
@@ -378,7 +202,8 @@ static bool is_made_for_many(struct faasi_function *f)
 /* Whether a seat is out of use for as long as an instance is made ahead. Holds: lock. */
 static bool has_transit(struct faasi_function *f)
 {
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell))
         if (cell->transit)
             return true;
     return false;
@@ -407,7 +232,8 @@ static enum outcome start_ask(struct faasi_gate *gate, struct faasi_function *f,
                               uint32_t busy, struct seek *seek)
 {
     bool dear = f->tally != NULL && f->tally->start_ns >= FAASI_ADMISSION_WORTH_NS;
-    struct faasi_limit *limit = dear && busy > 0 ? limit_of(gate, f) : f->limit;
+    struct faasi_limit *limit =
+        dear && busy > 0 ? faasi_gate_limit_of(gate, f) : f->limit;
     uint64_t ticks, now, wait = 0;
 
     if (limit == NULL)
@@ -478,7 +304,7 @@ static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell,
 static void sit(struct faasi_gate *gate, struct faasi_cell *cell, uint32_t busy)
 {
     note_peak(cell->function, busy + 1);
-    if (faasi_limit_counts(gate->limit) && is_counted(cell->function)) {
+    if (faasi_limit_counts(gate->limit) && faasi_gate_counts(cell->function)) {
         cell->counted = true;
         gate->counted++;
     }
@@ -564,6 +390,15 @@ static enum outcome find_seat_or_attend(struct faasi_gate *gate, struct faasi_fu
 
 /* ---- waiting ---- */
 
+uint32_t faasi_gate_waiting(const struct faasi_gate *gate, const struct faasi_function *f)
+{
+    uint32_t count = 0;
+
+    for (const struct faasi_waiter *w = gate->first; w != NULL; w = w->next)
+        count += w->function == f;
+    return count;
+}
+
 static void waiter_leave(struct faasi_gate *gate, struct faasi_waiter *w)
 {
     *w->link = w->next;
@@ -573,7 +408,7 @@ static void waiter_leave(struct faasi_gate *gate, struct faasi_waiter *w)
         gate->last = w->link;
     atomic_fetch_sub_explicit(&gate->waiting, 1, memory_order_relaxed);
     if (w->function->limit != NULL && --w->function->limit->waiting == 0)
-        faasi_admission_emptied(&w->function->limit->admission, gate_now_ns(gate));
+        faasi_admission_emptied(&w->function->limit->admission, faasi_gate_now_ns(gate));
 }
 
 /* Holds: lock. Takes `w` out of the queue. */
@@ -889,7 +724,7 @@ static faas_status late_ask(struct faasi_gate *gate, struct faasi_function *f,
     if (atomic_load_explicit(&f->on_full, memory_order_relaxed) != FAAS_FULL_WAIT)
         return refuse_late(gate, f, outcome, seek);
     faasi_seats_look(&f->seats, &look);
-    if (!waiting_admit(gate, f, outcome, look.busy, &retry_ns))
+    if (!faasi_gate_may_wait(gate, f, outcome == RUNTIME_FULL, look.busy, &retry_ns))
         return refuse_for(f, retry_ns);
     if (last < *until)
         *until = last;
@@ -901,13 +736,13 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
                                 uint64_t until, struct seek *seek,
                                 struct faasi_cell **cell)
 {
-    bool counted = is_counted(f);
-    struct arrival arrival = {0, 0};
+    bool counted = faasi_gate_counts(f);
+    struct faasi_arrival arrival = {0, 0};
     enum outcome outcome;
     uint64_t retry_ns;
     faas_status status;
 
-    if (counted && !counted_admit(gate, f, &arrival, &retry_ns))
+    if (counted && !faasi_gate_count_in(gate, f, &arrival, &retry_ns))
         return refuse_for(f, retry_ns);
     status = enter_now(gate, f, seek, cell, &outcome);
     if (status == FAAS_EBUSY) {
@@ -915,7 +750,7 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
         if (status == FAAS_OK)
             status = wait_for_seat(gate, f, until, seek, cell);
         else if (counted)
-            limits_return(gate, f);
+            faasi_gate_count_out(gate, f);
     }
     if (counted && status == FAAS_OK) {
         (*cell)->in_flight = arrival.in_flight;
@@ -932,7 +767,7 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
     *cell = NULL;
     if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
         return FAAS_ECLOSED;
-    if (is_counted(f))
+    if (faasi_gate_counts(f))
         return FAAS_OK;
     if (faasi_seats_full(&f->seats, &look))
         return atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT
@@ -973,8 +808,8 @@ static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function
                                   bool *watched)
 {
     struct seek seek = {.patient = false};
-    struct arrival arrival;
-    bool counted = is_counted(f);
+    struct faasi_arrival arrival;
+    bool counted = faasi_gate_counts(f);
     enum outcome outcome;
     uint64_t retry_ns;
     faas_status status;
@@ -983,7 +818,7 @@ static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function
         return FAAS_ECLOSED;
     if (f->dying)
         return FAAS_ENOENT;
-    if (counted && !counted_admit(gate, f, &arrival, &retry_ns)) {
+    if (counted && !faasi_gate_count_in(gate, f, &arrival, &retry_ns)) {
         retry_note(retry_ns);
         return FAAS_EBUSY;
     }
@@ -1002,7 +837,7 @@ static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function
         *watched = true;
     }
     if (counted && status != FAAS_OK && !f->dying)
-        limits_return(gate, f);
+        faasi_gate_count_out(gate, f);
     return status;
 }
 
@@ -1015,7 +850,8 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
 
     *cell = NULL;
     *watched = false;
-    if (!is_counted(f) && !faasi_seats_full(&f->seats, &look) && look.idle != NULL &&
+    if (!faasi_gate_counts(f) && !faasi_seats_full(&f->seats, &look) &&
+        look.idle != NULL &&
         atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
         faasi_seat_take(look.idle, look.idle_word)) {
         faasi_read_leave();
@@ -1033,15 +869,15 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
 faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
 {
     struct faasi_look look;
-    struct arrival arrival;
+    struct faasi_arrival arrival;
     bool admitted = true;
     uint64_t retry_ns;
 
-    if (is_counted(f)) {
+    if (faasi_gate_counts(f)) {
         faasi_lock(&gate->lock);
-        admitted = counted_admit(gate, f, &arrival, &retry_ns);
+        admitted = faasi_gate_count_in(gate, f, &arrival, &retry_ns);
         if (admitted)
-            limits_return(gate, f);
+            faasi_gate_count_out(gate, f);
         else
             retry_note(retry_ns);
         faasi_unlock(&gate->lock);
@@ -1130,7 +966,7 @@ void faasi_gate_leave_counted(struct faasi_gate *gate, struct faasi_cell *cell,
     uint64_t now;
 
     faasi_lock(&gate->lock);
-    now = gate_now_ns(gate);
+    now = faasi_gate_now_ns(gate);
     limit = cell->function->limit;
     sample.in_flight = cell->in_flight;
     if (faasi_limit_counts(limit))
@@ -1304,7 +1140,8 @@ void faasi_gate_kill(struct faasi_gate *gate, struct faasi_function *f)
             waiter_answer(gate, w, FAAS_ENOENT);
     }
     watches_end(gate, f);
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell))
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell))
         if (!cell_clear(gate, cell) && !cell->retired)
             f->pending += faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY ||
                           cell->transit;
@@ -1333,8 +1170,8 @@ void faasi_gate_resize(struct faasi_gate *gate, struct faasi_function *f)
     /* Cold seats first, then idle ones; those that are busy leave under the lock, and
      * retire there. */
     for (int pass = 0; pass < 2; pass++) {
-        for (struct faasi_cell *cell = first_cell(f);
-             cell != NULL && f->seats.active > cap; cell = next_cell(cell)) {
+        for (struct faasi_cell *cell = faasi_cell_first(f);
+             cell != NULL && f->seats.active > cap; cell = faasi_cell_after(cell)) {
             if (cell->retired || (pass == 0 && faasi_word_state(faasi_seat_word(
                                                    &cell->seat)) != FAASI_COLD))
                 continue;
@@ -1398,8 +1235,8 @@ void faasi_gate_free(struct faasi_gate *gate, struct faasi_function *f)
     struct faasi_cell *next;
 
     faasi_lock(&gate->lock);
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next) {
-        next = next_cell(cell);
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL; cell = next) {
+        next = faasi_cell_after(cell);
         tally_fold(f->tally, cell);
         cell_reset(cell);
         cell->function = NULL;
@@ -1460,7 +1297,8 @@ void faasi_gate_stats(struct faasi_gate *gate, struct faasi_function *f,
     stats->peak_bytes_max = tally->peak_bytes;
     if (latency != NULL)
         *latency = tally->latency;
-    for (struct faasi_cell *cell = first_cell(f); cell != NULL; cell = next_cell(cell)) {
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell)) {
         struct faasi_counters *c = &cell->counters;
         uint64_t peak = faasi_read(&c->peak_bytes);
 
@@ -1517,7 +1355,7 @@ faas_status faasi_gate_init(struct faasi_gate *gate, faas_runtime *rt, faas_cloc
     if (options->limiter != NULL)
         status =
             faasi_limit_open(gate->allocator, options->limiter, options->concurrency_max,
-                             FAAS_FOREVER, gate_now_ns(gate), &gate->limit);
+                             FAAS_FOREVER, faasi_gate_now_ns(gate), &gate->limit);
     if (status == FAAS_OK)
         status = faasi_mutex_init(&gate->lock);
     if (status != FAAS_OK)

@@ -176,15 +176,13 @@ static uint64_t function_bytes(struct faasi_function *f)
 {
     uint64_t bytes = 0;
 
-    for (struct faasi_seat *seat =
-             atomic_load_explicit(&f->seats.first, memory_order_acquire);
-         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
-        const struct faasi_cell *cell = faasi_cell_of(seat);
-
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell)) {
         if (cell->listed)
             bytes +=
                 cell->instance->cells == cell ? faasi_instance_bytes(cell->instance) : 0;
-        else if (cell->transit || faasi_word_state(faasi_seat_word(seat)) == FAASI_BUSY)
+        else if (cell->transit ||
+                 faasi_word_state(faasi_seat_word(&cell->seat)) == FAASI_BUSY)
             bytes += cell->declared_bytes;
     }
     return bytes;
@@ -440,10 +438,8 @@ struct faasi_instance *faasi_instance_with_room(struct faasi_function *f)
 {
     struct faasi_instance *fullest = NULL;
 
-    for (struct faasi_seat *seat =
-             atomic_load_explicit(&f->seats.first, memory_order_acquire);
-         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
-        struct faasi_cell *cell = faasi_cell_of(seat);
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell)) {
         struct faasi_instance *i = cell->listed ? cell->instance : NULL;
 
         if (i != NULL && !i->ending && i->cell_count < f->instance_concurrency &&

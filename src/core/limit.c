@@ -86,10 +86,9 @@ void faasi_limit_look(struct faasi_function *f, struct faasi_limit *all,
     struct faasi_admission_sample sample = {0};
     uint64_t calls = 0, ticks = 0;
 
-    for (struct faasi_seat *seat =
-             atomic_load_explicit(&f->seats.first, memory_order_acquire);
-         seat != NULL; seat = atomic_load_explicit(&seat->next, memory_order_acquire)) {
-        const struct faasi_counters *c = &faasi_cell_of(seat)->counters;
+    for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
+         cell = faasi_cell_after(cell)) {
+        const struct faasi_counters *c = &cell->counters;
 
         calls += faasi_read(&c->calls);
         ticks += faasi_read(&c->run_ticks);
