@@ -789,6 +789,57 @@ START_TEST(provisioned_instances_that_end_are_made_anew)
 }
 END_TEST
 
+/* An init that stops at a latch once it is told to. */
+struct slow {
+    struct latch latch;
+    atomic_bool stops;
+    atomic_uint made;
+    faas_fn fn;
+};
+
+static int opens_slowly(faas_context *ctx, void **state)
+{
+    struct slow *slow = faas_user(ctx);
+
+    *state = slow;
+    if (atomic_load(&slow->stops))
+        latch_pass(&slow->latch);
+    atomic_fetch_add(&slow->made, 1);
+    return 0;
+}
+
+static void *asks_for_two(void *user)
+{
+    struct slow *slow = user;
+
+    ck_assert_ok(faas_function_update(w.rt, slow->fn, FAAS_FUNCTION(.provisioned = 2)));
+    ck_assert_uint_eq(atomic_load(&slow->made), 2);
+    return NULL;
+}
+
+START_TEST(whoever_asks_for_provisioned_instances_finds_them_also_if_another_makes_them)
+{
+    struct slow slow = {.made = 0};
+    pthread_t first, second;
+
+    OPEN_DEFAULT();
+    latch_init(&slow.latch);
+    slow.fn =
+        function_of(FAAS_FUNCTION(.name = "f", .handler = answers, .init = opens_slowly,
+                                  .user = &slow, .provisioned = 1));
+    atomic_store(&slow.stops, true);
+    ck_assert_int_eq(pthread_create(&first, NULL, asks_for_two, &slow), 0);
+    latch_await(&slow.latch, 1);
+    ck_assert_int_eq(pthread_create(&second, NULL, asks_for_two, &slow), 0);
+    for (int i = 0; i < 1000; i++) // time enough to come back too early
+        (void)sched_yield();
+    latch_release(&slow.latch, 1);
+    ck_assert_int_eq(pthread_join(first, NULL), 0);
+    ck_assert_int_eq(pthread_join(second, NULL), 0);
+    CLOSE();
+}
+END_TEST
+
 START_TEST(a_provisioned_instance_that_fails_refuses_the_function)
 {
     struct shop shop;
@@ -1367,6 +1418,7 @@ SUITE_MAIN("instances", the_first_call_makes_an_instance_and_the_next_ones_use_i
            provisioned_instances_are_there_before_the_first_call,
            provisioned_instances_stay_however_idle,
            provisioned_instances_that_end_are_made_anew,
+           whoever_asks_for_provisioned_instances_finds_them_also_if_another_makes_them,
            a_provisioned_instance_that_fails_refuses_the_function,
            more_provisioned_instances_than_the_cap_are_refused,
            provisioned_instances_beyond_the_memory_refuse_the_function,

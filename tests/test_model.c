@@ -617,6 +617,42 @@ START_TEST(calls_that_wait_are_run_as_one_and_each_has_its_own_rows)
 }
 END_TEST
 
+static void *removes(void *user)
+{
+    const faas_fn *fn = user;
+
+    ck_assert_ok(faas_function_unregister(rt, *fn));
+    return NULL;
+}
+
+START_TEST(a_model_that_is_removed_while_it_runs_stays_until_it_has_run)
+{
+    static const float x[] = {1, 2};
+    struct caller c;
+    pthread_t remover;
+    faas_fn fn, gone;
+
+    world_open();
+    fn = model_of(FAAS_FUNCTION(.name = "m"));
+    engine.stops = true;
+    caller_start(&c, fn, x, sizeof x);
+    while (sem_wait(&engine.entered) != 0)
+        continue;
+    ck_assert_int_eq(pthread_create(&remover, NULL, removes, &fn), 0);
+    while (faas_function_find(rt, faas_str("m"), &gone) == FAAS_OK)
+        (void)sched_yield();
+    ck_assert_uint_eq(engine.closes + engine.unloads, 0);
+    engine.stops = false;
+    (void)sem_post(&engine.leave);
+    ck_assert_int_eq(pthread_join(c.thread, NULL), 0);
+    ck_float_is(&c, 4);
+    ck_assert_int_eq(pthread_join(remover, NULL), 0);
+    ck_assert_uint_eq(engine.unloads, 1);
+    ck_assert_uint_eq(engine.refs, 0);
+    world_close();
+}
+END_TEST
+
 START_TEST(in_a_batch_whoever_is_to_blame_fails_alone)
 {
     static const float x[3][2] = {{1, 2}, {UNLUCKY, 4}, {7, 8}};
@@ -681,5 +717,6 @@ SUITE_MAIN("model", what_is_packed_is_seen_again_where_it_stands,
            a_model_that_cannot_be_registered_keeps_nothing,
            only_a_model_is_described_as_one,
            calls_that_wait_are_run_as_one_and_each_has_its_own_rows,
+           a_model_that_is_removed_while_it_runs_stays_until_it_has_run,
            in_a_batch_whoever_is_to_blame_fails_alone,
            calls_with_unlike_inputs_beside_the_batch_are_run_apart)

@@ -293,6 +293,59 @@ START_TEST(a_kitten_is_a_tabby_and_a_fish_a_tench)
 }
 END_TEST
 
+/* Whole numbers from 0 to 255 as f16, which has them exactly; and f16 from 0 to 1 back. */
+static uint16_t half_of(unsigned value)
+{
+    unsigned power = 31;
+
+    if (value == 0)
+        return 0;
+    power -= (unsigned)__builtin_clz(value);
+    return (uint16_t)((power + 15) << 10 | (value << 10 >> power & 0x3ff));
+}
+
+static float float_of(uint16_t half)
+{
+    int power = half >> 10 & 31;
+
+    return power == 0 ? ldexpf((float)(half & 0x3ff), -24)
+                      : ldexpf((float)((half & 0x3ff) | 0x400), power - 25);
+}
+
+START_TEST(in_half_precision_they_are_the_same)
+{
+    static const struct {
+        const char *image;
+        size_t class;
+        float probability;
+    } rows[] = {{"squeezenet_fp16/kitten_bgr_chw_224.u8", 281, 0.9315f},
+                {"squeezenet_fp16/fish_bgr_chw_224.u8", 0, 0.738f}};
+    faas_fn fn;
+
+    world_open();
+    fn = model_of("squeezenet_fp16/model.onnx", FAAS_FUNCTION(.name = "s"));
+    for (size_t r = 0; r < 2; r++) {
+        struct file pixels = file_of(rows[r].image);
+        uint16_t *values = malloc(pixels.size * sizeof *values);
+        faas_result *result;
+        float got[1000];
+
+        for (size_t i = 0; i < pixels.size; i++)
+            values[i] = half_of(pixels.bytes[i]);
+        result = result_of(fn, values, pixels.size * sizeof *values);
+        ck_assert_uint_eq(faas_result_bytes(result).size, 2000);
+        for (size_t i = 0; i < 1000; i++)
+            got[i] = float_of(((const uint16_t *)faas_result_bytes(result).data)[i]);
+        ck_assert_uint_eq(argmax(got, 1000), rows[r].class);
+        ck_assert_float_eq_tol(got[rows[r].class], rows[r].probability, 1e-3f);
+        faas_result_release(result);
+        free(values);
+        free(pixels.bytes);
+    }
+    world_close();
+}
+END_TEST
+
 START_TEST(a_face_is_found_where_it_is)
 {
     const int64_t shape[] = {1, 3, 240, 320};
@@ -702,6 +755,35 @@ static void evict_all(void)
     faas_runtime_budget(rt, 0);
 }
 
+START_TEST(instances_of_a_large_model_share_a_session_and_those_of_a_small_one_do_not)
+{
+    static float picture[3 * 224 * 224];
+    static const struct {
+        const char *name;
+        size_t bytes, sessions;
+    } rows[] = {{"squeezenet_fp16/model_f32_dynbatch.onnx", sizeof picture, 1},
+                {"iris_rf/model.onnx", 16, 2}};
+
+    for (size_t r = 0; r < 2; r++) {
+        faas_onnx_stats stats = {.size = sizeof stats};
+        faas_model_stats model = {.size = sizeof model};
+        faas_fn fn;
+
+        world_open();
+        fn = model_of(rows[r].name, FAAS_FUNCTION(.provisioned = 1));
+        faas_result_release(
+            result_of(fn, picture, rows[r].bytes)); // what it takes is known
+        ck_assert_ok(faas_function_update(rt, fn, FAAS_FUNCTION(.provisioned = 2)));
+        ck_assert_ok(faas_model_stats_get(rt, fn, &model));
+        ck_assert_uint_eq(model.instances, 2);
+        ck_assert_ok(faas_onnx_stats_get(onnx, &stats));
+        ck_assert_uint_eq(stats.sessions, rows[r].sessions);
+        faas_result_release(result_of(fn, picture, rows[r].bytes));
+        world_close();
+    }
+}
+END_TEST
+
 START_TEST(the_second_cold_start_takes_the_graph_of_the_first)
 {
     faas_onnx_stats stats = {.size = sizeof stats};
@@ -861,6 +943,7 @@ int main(void)
         of_ten_thousand_digits_9891_are_right,
         in_batches_the_same_digits_are_right,
         a_kitten_is_a_tabby_and_a_fish_a_tench,
+        in_half_precision_they_are_the_same,
         a_face_is_found_where_it_is,
         a_minute_of_speech_has_1452_chunks_of_it,
         streams_that_share_batches_keep_their_states_apart,
@@ -872,6 +955,7 @@ int main(void)
         a_missing_engine_or_model_is_named,
         a_hundred_callers_of_a_cold_model_load_it_once,
         the_engine_makes_no_thread_and_no_file,
+        instances_of_a_large_model_share_a_session_and_those_of_a_small_one_do_not,
         the_second_cold_start_takes_the_graph_of_the_first,
         graphs_in_a_directory_are_found_by_the_next_engine_and_spoilt_ones_made_anew,
         where_no_graph_can_be_written_models_run_all_the_same,

@@ -199,8 +199,7 @@ static bool is_made_for_many(struct faasi_function *f)
            faasi_instance_with_room(f) == NULL;
 }
 
-/* Whether a seat is out of use for as long as an instance is made ahead. Holds: lock. */
-static bool has_transit(struct faasi_function *f)
+bool faasi_gate_in_transit(struct faasi_function *f)
 {
     for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
          cell = faasi_cell_after(cell))
@@ -220,9 +219,9 @@ static struct faasi_cell *cell_without_permit(struct faasi_gate *gate,
 
     if (cell == NULL && !wait)
         cell = cell_cold(gate, f, &no_memory);
-    *outcome = no_memory                ? NO_MEMORY
-               : wait || has_transit(f) ? IN_TRANSIT
-                                        : FUNCTION_FULL;
+    *outcome = no_memory                          ? NO_MEMORY
+               : wait || faasi_gate_in_transit(f) ? IN_TRANSIT
+                                                  : FUNCTION_FULL;
     return cell;
 }
 
@@ -1078,6 +1077,7 @@ bool faasi_gate_settle(struct faasi_gate *gate, struct faasi_cell *cell)
         f->seats.active > atomic_load_explicit(&f->seats.cap, memory_order_relaxed);
 
     cell->transit = false;
+    faasi_wake_all(&gate->changed);
     if ((f->dying || over) && cell->instance != NULL)
         faasi_instance_detach(gate, cell);
     if (f->dying) {

@@ -186,7 +186,10 @@ uint64_t faasi_gate_retry_after_ns(void);
 faas_status faasi_gate_reserve(struct faasi_gate *gate, struct faasi_function *f,
                                struct faasi_cell **cell);
 
-/* Ends the transit: IDLE if the instance was made and is wanted, COLD else. Returns false
+/* Whether a provisioned instance of `f` is being made. Holds: lock. */
+bool faasi_gate_in_transit(struct faasi_function *f);
+
+/* Ends the transit, and tells who waits for it by `changed`: IDLE if the instance was made and is wanted, COLD else. Returns false
  * if the function is dying; then it may be gone once the lock is. Holds: lock. */
 bool faasi_gate_settle(struct faasi_gate *gate, struct faasi_cell *cell);
 

@@ -670,6 +670,14 @@ static struct faasi_cell *find_missing(struct faasi_gate *gate,
     return cell;
 }
 
+/* Whether none is missing because another thread makes one: then that is waited for. Not
+ * inside a hook or handler, which may be what makes it. Holds: lock. */
+static bool others_make(struct faasi_function *only, faas_status status)
+{
+    return only != NULL && status == FAAS_OK && faasi_context_current == NULL &&
+           !only->dying && faasi_gate_in_transit(only);
+}
+
 faas_status faasi_instances_provision(struct faasi_gate *gate,
                                       struct faasi_function *only)
 {
@@ -682,6 +690,10 @@ faas_status faasi_instances_provision(struct faasi_gate *gate,
         uint64_t init_ns = 0;
 
         cell = find_missing(gate, only, &status);
+        if (cell == NULL && others_make(only, status)) {
+            faasi_wait(&gate->changed, &gate->lock);
+            continue;
+        }
         if (cell == NULL && gate->doomed == NULL)
             break;
         if (cell == NULL) { // memory is on its way
