@@ -5,17 +5,13 @@
  * The input is a list of fields separated by zero bytes. The first character of a field
  * says which attribute it is; an upper-case one starts an extension of that type, whose
  * name ends at the first '='. Data comes last, behind a 'd', zero bytes and all. */
+#include "fuzz.h"
+
 #include "core/event.h"
 #include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
 
 #define FIELDS_MAX 80
 
@@ -221,8 +217,6 @@ static void event_check(const faas_event *event, const faas_event_options *opt)
     REQUIRE(json_value(sink.text, sink.text + sink.size, 0) == sink.text + sink.size);
     free(sink.text);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,14 +2,10 @@
 /* Event scanner: on any bytes all kernels give the naive parser's answer and one index; a
  * strict walk finds what the naive walk finds; a trusted walk stays inside the bytes, and
  * on JSON without duplicate keys finds the same. Numbers and strings survive too. */
+#include "fuzz.h"
+
 #include "../tests/naive_json.h"
 #include "core/json_impl.h"
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
 
 #define VALUES_MAX 65536
 

@@ -3,6 +3,8 @@
  * and what was packed is seen again as it was.
  *
  * The input is a message, and a file of the key that it says it has itself. */
+#include "fuzz.h"
+
 #include "model/tensor.h"
 #include "onnx/graphs.h"
 
@@ -10,14 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool is_inside(const void *part, uint64_t part_size, faas_bytes whole)
 {

@@ -4,16 +4,12 @@
  *
  * Input: a pattern, a new line, an event. Or, after a first byte `!`, bytes out of which
  * both are made. */
+#include "fuzz.h"
+
 #include "naive_match.h"
 #include "rule_maker.h"
 
 #include <faas/rules.h>
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
 
 static void explanation_check(faas_bytes pattern, faas_bytes event,
                               const faas_ruleset_options *options, bool matched)
@@ -66,8 +62,6 @@ static void pair_check(faas_bytes pattern, faas_bytes event)
     (void)!faas_ruleset_match(set, event, FAAS_EVENT_TRUSTED, &match, 1, &count);
     faas_ruleset_close(set);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

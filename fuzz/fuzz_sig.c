@@ -2,17 +2,13 @@
 /* Signature parser: any bytes are refused at a position inside them, or come back from
  * print unchanged and make calls, of both ways, that write the result and nothing else.
  */
+#include "fuzz.h"
+
 #include "core/sig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
 
 #define STRUCT_MAX ((size_t)16 * FAAS_SIGNATURE_MEMBERS_MAX)
 #define BLOCK_MAX (STRUCT_MAX + (size_t)16 * FAAS_SIGNATURE_ARGS_MAX)
@@ -106,7 +102,6 @@ static void calls_try(const struct faasi_sig *sig)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct faasi_sig sig;

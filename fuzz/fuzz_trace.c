@@ -3,20 +3,14 @@
  * that can be replayed or are refused there.
  *
  * Input: a log. Or, after a first byte `T`, a table of functions, a byte 0, arrivals. */
+#include "fuzz.h"
+
 #include "cli/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char folder[] = "/tmp/fuzz_trace.XXXXXX";
 

@@ -4,16 +4,12 @@
  *
  * The input is a template, a zero byte and an event; what is behind another zero byte are
  * paths, that must be refused or compiled, whatever they are. */
+#include "fuzz.h"
+
 #include "core/mem.h"
 #include "core/transform.h"
 
 #include "../tests/naive_json.h"
-
-#define REQUIRE(x)                                                                       \
-    do {                                                                                 \
-        if (!(x))                                                                        \
-            abort();                                                                     \
-    } while (0)
 
 /* The steps of a path: keys, or with no key an index. */
 struct step {
@@ -200,8 +196,6 @@ static faas_bytes part_take(const uint8_t **at, size_t *left)
     *left -= size + (end != NULL);
     return faas_bytes_of(copy, size);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

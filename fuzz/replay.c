@@ -2,14 +2,14 @@
 /* replay.c - runs a fuzz harness over the files of a corpus, with any compiler.
  *
  * Each argument is a file or a folder of files. */
+#include "fuzz.h"
+
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int fail(const char *path)
 {
