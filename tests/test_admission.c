@@ -400,6 +400,11 @@ START_TEST(what_was_taken_of_a_rate_and_not_used_can_be_taken_again)
     ck_assert(faasi_rate_take(&rate, SECOND, &wait));
     ck_assert(!faasi_rate_take(&rate, SECOND, &wait));
     ck_assert_uint_eq(wait, SECOND / 3);
+    /* One of which nothing was taken stays as it is. */
+    ck_assert(faasi_rate_init(&rate, 3, 1));
+    faasi_rate_return(&rate);
+    ck_assert(faasi_rate_take(&rate, 0, &wait));
+    ck_assert(!faasi_rate_take(&rate, 0, &wait));
 }
 END_TEST
 

@@ -61,6 +61,15 @@ static void hold(struct guarded *g, struct caller *c, unsigned count)
     }
 }
 
+/* Starts calls `from` to `to`, which wait one behind the other, the first of them alone. */
+static void line_up(struct guarded *g, struct caller *c, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        caller_start(&c[i], g->fn);
+        await_waiters(w.rt, i - from + 1);
+    }
+}
+
 static void let_go(struct guarded *g, struct caller *c, unsigned count)
 {
     latch_release(&g->latch, count);
@@ -82,59 +91,48 @@ START_TEST(a_call_that_would_wait_beyond_its_target_is_refused_at_once)
     g.takes_ns = 0;
     hold(&g, c, 1);
     /* 0.4 s of waiting is 4 calls: with the one that runs, 5. */
-    for (uint32_t i = 1; i < 5; i++) {
-        caller_start(&c[i], g.fn);
-        await_waiters(w.rt, i);
-    }
+    line_up(&g, c, 1, 5);
     ck_assert_status(call(g.fn), FAAS_EBUSY);
     ck_assert_uint_eq(faas_retry_after_ns(), 100 * MS);
     ck_assert_uint_eq(stats_of(g.fn).throttles, 1);
     ck_assert_uint_eq(stats_of(g.fn).limit, 5);
     ck_assert_uint_eq(stats_of(g.fn).waiting, 4);
+    ck_assert_ok(faas_function_update(w.rt, g.fn, FAAS_FUNCTION(.wait_ns = 2 * SEC)));
+    ck_assert_uint_eq(stats_of(g.fn).limit, 9); // who may wait longer may be more
     let_go(&g, c, 5);
     ck_assert_uint_eq(stats_of(g.fn).invocations, 6);
     CLOSE();
 }
 END_TEST
 
-START_TEST(until_a_call_was_measured_everybody_may_wait)
+/* Whether all may wait behind one of a function, whose first call took so long. */
+static void ck_all_may_wait(uint64_t first_takes_ns, const faas_limiter *limiter)
 {
     struct caller c[CALLERS] = {{.limit_ns = 0}};
-    struct guarded g = {.takes_ns = 0};
+    struct guarded g = {.takes_ns = first_takes_ns};
 
     OPEN_DEFAULT();
-    guarded_open(
-        &g, FAAS_FUNCTION(.concurrency = 1, .on_full = FAAS_FULL_WAIT, .wait_ns = SEC));
+    guarded_open(&g, FAAS_FUNCTION(.concurrency = 1, .on_full = FAAS_FULL_WAIT,
+                                   .wait_ns = SEC, .limiter = limiter));
+    if (first_takes_ns != 0)
+        ck_assert_ok(call(g.fn));
+    g.takes_ns = 0;
     hold(&g, c, 1);
-    for (uint32_t i = 1; i < CALLERS; i++) {
-        caller_start(&c[i], g.fn);
-        await_waiters(w.rt, i);
-    }
+    line_up(&g, c, 1, CALLERS);
     let_go(&g, c, CALLERS);
     ck_assert_uint_eq(stats_of(g.fn).throttles, 0);
     CLOSE();
+}
+
+START_TEST(until_a_call_was_measured_everybody_may_wait)
+{
+    ck_all_may_wait(0, NULL);
 }
 END_TEST
 
 START_TEST(with_no_limiter_everybody_may_wait)
 {
-    struct caller c[CALLERS] = {{.limit_ns = 0}};
-    struct guarded g = {.takes_ns = 900 * MS};
-
-    OPEN_DEFAULT();
-    guarded_open(&g, FAAS_FUNCTION(.concurrency = 1, .on_full = FAAS_FULL_WAIT,
-                                   .wait_ns = SEC,
-                                   .limiter = LIMITER(.kind = FAAS_LIMITER_NONE)));
-    ck_assert_ok(call(g.fn));
-    g.takes_ns = 0;
-    hold(&g, c, 1);
-    for (uint32_t i = 1; i < CALLERS; i++) {
-        caller_start(&c[i], g.fn);
-        await_waiters(w.rt, i);
-    }
-    let_go(&g, c, CALLERS);
-    ck_assert_uint_eq(stats_of(g.fn).throttles, 0);
-    CLOSE();
+    ck_all_may_wait(900 * MS, LIMITER(.kind = FAAS_LIMITER_NONE));
 }
 END_TEST
 
@@ -301,6 +299,27 @@ START_TEST(aimd_learns_from_each_call)
 }
 END_TEST
 
+START_TEST(a_call_that_was_counted_is_not_counted_again_when_another_one_waits)
+{
+    struct caller c[2] = {{.limit_ns = 0}};
+    struct guarded g = {.takes_ns = 200 * MS};
+
+    OPEN_DEFAULT();
+    guarded_open(
+        &g, FAAS_FUNCTION(.concurrency = 1, .on_full = FAAS_FULL_WAIT,
+                          .limiter = LIMITER(.kind = FAAS_LIMITER_AIMD, .limit = 100,
+                                             .limit_min = 10, .target_ns = 100 * MS)));
+    ck_assert_ok(call(g.fn));
+    ck_assert_uint_eq(stats_of(g.fn).limit, 90); // it was too slow
+    g.takes_ns = 0;
+    hold(&g, c, 1);
+    line_up(&g, c, 1, 2);
+    ck_assert_uint_eq(stats_of(g.fn).limit, 90);
+    let_go(&g, c, 2);
+    CLOSE();
+}
+END_TEST
+
 START_TEST(the_runtimes_limiter_counts_the_calls_of_all_functions)
 {
     struct caller c[3] = {{.limit_ns = 0}};
@@ -335,10 +354,7 @@ START_TEST(the_runtimes_prediction_is_asked_where_its_cap_is_met)
     ck_assert_ok(call(g.fn));
     g.takes_ns = 0;
     hold(&g, c, 1);
-    for (uint32_t i = 1; i < 3; i++) {
-        caller_start(&c[i], g.fn);
-        await_waiters(w.rt, i);
-    }
+    line_up(&g, c, 1, 3);
     ck_assert_status(call(g.fn), FAAS_EBUSY);
     let_go(&g, c, 3);
     CLOSE();
@@ -431,10 +447,7 @@ START_TEST(a_stampede_makes_no_more_instances_than_the_rate_allows)
                                    .limiter = LIMITER(.kind = FAAS_LIMITER_NONE,
                                                       .cold_rate = 1, .cold_burst = 2)));
     hold(&g, c, 2);
-    for (uint32_t i = 2; i < CALLERS; i++) {
-        caller_start(&c[i], g.fn);
-        await_waiters(w.rt, i - 1);
-    }
+    line_up(&g, c, 2, CALLERS);
     pass_ns(SEC); // one more may be made
     latch_await(&g.latch, 1);
     await_waiters(w.rt, CALLERS - 3);
@@ -510,6 +523,26 @@ static int takes_many(faas_context *ctx, faas_item *items, size_t count)
     (void)count;
     return 0;
 }
+
+START_TEST(the_runtimes_limiter_does_not_count_those_of_batches)
+{
+    struct caller c = {.limit_ns = 0};
+    struct guarded g = {.takes_ns = 0};
+    faas_fn batch;
+
+    OPEN(.limiter = LIMITER(.kind = FAAS_LIMITER_FIXED, .limit = 1));
+    guarded_open(&g, FAAS_FUNCTION(.name = "f"));
+    batch = function_of(FAAS_FUNCTION(.name = "b", .batch = takes_many));
+    hold(&g, &c, 1);
+    ck_assert_ok(call(batch));
+    ck_assert_ok(call(batch));
+    ck_assert_status(call(g.fn), FAAS_EBUSY);
+    let_go(&g, &c, 1);
+    g.stops = false;
+    ck_assert_ok(call(g.fn)); // and they left nothing behind
+    CLOSE();
+}
+END_TEST
 
 START_TEST(a_limiter_that_cannot_be_is_refused_and_changes_nothing)
 {
@@ -603,7 +636,9 @@ SUITE_MAIN("limiter", a_call_that_would_wait_beyond_its_target_is_refused_at_onc
            a_call_that_is_refused_for_want_of_a_seat_takes_nothing_of_the_rate,
            a_rate_may_come_and_go_while_threads_remember_their_seats,
            aimd_learns_from_each_call,
+           a_call_that_was_counted_is_not_counted_again_when_another_one_waits,
            the_runtimes_limiter_counts_the_calls_of_all_functions,
+           the_runtimes_limiter_does_not_count_those_of_batches,
            the_runtimes_prediction_is_asked_where_its_cap_is_met,
            who_finds_an_instance_coming_free_sooner_waits_for_it,
            who_waited_in_vain_for_an_instance_makes_one,

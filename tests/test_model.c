@@ -487,6 +487,9 @@ START_TEST(a_model_that_cannot_be_registered_keeps_nothing)
     ck_assert_status(faas_model_register(rt, &plain, FAAS_MODEL(.path = "p"),
                                          FAAS_FUNCTION(.name = "m", .user = &fn), &fn),
                      FAAS_EINVAL);
+    ck_assert_status(faas_model_register(rt, &plain, &(faas_model){.size = 7},
+                                         FAAS_FUNCTION(.name = "m"), &fn),
+                     FAAS_EVERSION);
     ck_assert_uint_eq(engine.refs, 0);
     ck_assert_uint_eq(fn.generation, 0);
     world_close();
@@ -500,10 +503,18 @@ static int other(faas_context *ctx, faas_bytes input)
     return 0;
 }
 
+static int refuses(const char *text, size_t size, void *user)
+{
+    (void)text;
+    (void)size;
+    return (*(int *)user)++ == 2;
+}
+
 START_TEST(only_a_model_is_described_as_one)
 {
     faas_model_stats stats = {.size = sizeof stats};
     char text[500] = "";
+    int pieces = 0;
     faas_fn fn, plain_fn;
 
     engine.scales = true;
@@ -518,6 +529,8 @@ START_TEST(only_a_model_is_described_as_one)
                      "}");
     ck_assert_ok(faas_function_register(
         rt, FAAS_FUNCTION(.name = "other", .handler = other), &plain_fn));
+    ck_assert_status(faas_model_describe(rt, fn, refuses, &pieces), FAAS_ESYSTEM);
+    ck_assert_int_eq(pieces, 3); // nothing more once it was refused
     ck_assert_status(faas_model_describe(rt, plain_fn, collect, text), FAAS_ETYPE);
     ck_assert_status(faas_model_stats_get(rt, plain_fn, &stats), FAAS_ETYPE);
     ck_assert_ok(faas_function_unregister(rt, fn));

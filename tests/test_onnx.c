@@ -665,6 +665,8 @@ START_TEST(a_missing_engine_or_model_is_named)
     ck_assert_status(faas_onnx_open(FAAS_ONNX(.library = "libm.so.6"), &none),
                      FAAS_ELOAD);
     ck_assert_ptr_nonnull(strstr(faas_error_text(), "OrtGetApiBase"));
+    ck_assert_status(faas_onnx_open(&(faas_onnx_options){.size = 7}, &none),
+                     FAAS_EVERSION);
     world_open();
     fn = model_of("nowhere.onnx", FAAS_FUNCTION(.name = "n"));
     ck_assert_status(faas_invoke(rt, fn, faas_str("x"), 0, NULL), FAAS_EINIT);
@@ -850,6 +852,58 @@ START_TEST(graphs_in_a_directory_are_found_by_the_next_engine_and_spoilt_ones_ma
 }
 END_TEST
 
+START_TEST(of_graphs_that_are_too_many_the_oldest_goes)
+{
+    static float pixels[784];
+    faas_onnx_stats stats = {.size = sizeof stats};
+    uint64_t one;
+    faas_fn again;
+
+    world_open();
+    iris_check(model_of("iris_rf/model.onnx", FAAS_FUNCTION(.name = "i")));
+    ck_assert_ok(faas_onnx_stats_get(onnx, &stats));
+    one = stats.graph_bytes;
+    world_close();
+    open_with(FAAS_ONNX(.cache_bytes = one + 1));
+    for (int round = 0; round < 2; round++) {
+        char names[2][3] = {{'i', (char)('0' + round)}, {'d', (char)('0' + round)}};
+
+        iris_check(model_of("iris_rf/model.onnx", FAAS_FUNCTION(.name = names[0])));
+        again = model_of("iris_rf/model.onnx", FAAS_FUNCTION(.name = "again"));
+        iris_check(again);
+        ck_assert_ok(faas_onnx_stats_get(onnx, &stats));
+        ck_assert_uint_eq(stats.graph_hits, (uint64_t)round + 1); // the second of the two
+        faas_result_release(
+            result_of(model_of("mnist/model.onnx", FAAS_FUNCTION(.name = names[1])),
+                      pixels, sizeof pixels));
+        ck_assert_ok(faas_onnx_stats_get(onnx, &stats));
+        ck_assert_uint_lt(stats.graph_bytes, one + 1);
+        ck_assert_ok(faas_function_unregister(rt, again));
+    }
+    ck_assert_ok(faas_onnx_stats_get(onnx, &stats));
+    ck_assert_uint_eq(stats.sessions, 6);
+    world_close();
+}
+END_TEST
+
+START_TEST(a_model_is_registered_in_one_call_with_an_engine_of_its_own)
+{
+    faas_fn fn;
+
+    /* The loader has it by its name from here on, as an installed one. */
+    world_open();
+    ck_assert_msg(faas_onnx_register(rt, "i", path_of("iris_rf/model.onnx"),
+                                     FAAS_FUNCTION(.batch_max = 16), &fn) == FAAS_OK,
+                  "%s", faas_error_text());
+    iris_check(fn);
+    ck_assert_status(faas_onnx_register(rt, "j", path_of("iris_rf/model.onnx"),
+                                        FAAS_FUNCTION(.name = "k"), &fn),
+                     FAAS_EINVAL);
+    ck_assert_uint_eq(fn.generation, 0);
+    world_close();
+}
+END_TEST
+
 START_TEST(where_no_graph_can_be_written_models_run_all_the_same)
 {
     faas_onnx_stats stats = {.size = sizeof stats};
@@ -958,6 +1012,8 @@ int main(void)
         instances_of_a_large_model_share_a_session_and_those_of_a_small_one_do_not,
         the_second_cold_start_takes_the_graph_of_the_first,
         graphs_in_a_directory_are_found_by_the_next_engine_and_spoilt_ones_made_anew,
+        of_graphs_that_are_too_many_the_oldest_goes,
+        a_model_is_registered_in_one_call_with_an_engine_of_its_own,
         where_no_graph_can_be_written_models_run_all_the_same,
 #ifndef FAASI_SANITIZED
         what_is_evicted_goes_back_to_the_system,

@@ -37,6 +37,16 @@ static bool is_cold(faas_fn fn)
     return stats_of(fn).cold_starts != before;
 }
 
+/* Calls nine times, each cold, half an hour apart: eight gaps. The last call is `since_ns`
+ * ago then. */
+static void learn(faas_fn fn, uint64_t since_ns)
+{
+    for (int i = 0; i < 9; i++) {
+        ck_assert(is_cold(fn));
+        wait_ns(i == 8 ? since_ns : 30 * MIN);
+    }
+}
+
 /* ---- the forecast ---- */
 
 START_TEST(gaps_that_are_alike_foretell_the_next_one)
@@ -125,10 +135,7 @@ START_TEST(a_call_that_was_foreseen_is_warm)
     OPEN_DEFAULT();
     fn = function_of(ahead(&ran));
     ck_assert_ok(faas_function_update(w.rt, fn, FAAS_FUNCTION(.idle_ns = 15 * MIN)));
-    for (int i = 0; i < 9; i++) {
-        ck_assert(is_cold(fn));
-        wait_ns(30 * MIN);
-    }
+    learn(fn, 30 * MIN);
     for (unsigned i = 0; i < 20; i++) {
         ck_assert_uint_eq(stats_of(fn).prewarms, i + 1);
         ck_assert_uint_eq(stats_of(fn).instances, 1);
@@ -149,10 +156,7 @@ START_TEST(who_does_not_come_is_waited_for_once)
 
     OPEN_DEFAULT();
     fn = function_of(ahead(&ran));
-    for (int i = 0; i < 9; i++) {
-        ck_assert(is_cold(fn));
-        wait_ns(30 * MIN);
-    }
+    learn(fn, 30 * MIN);
     wait_ns(24 * 60 * MIN);
     ck_assert_uint_eq(stats_of(fn).prewarms, 1);
     ck_assert_uint_eq(stats_of(fn).instances, 0);
@@ -169,10 +173,7 @@ START_TEST(a_call_that_comes_early_finds_no_second_instance_made_beside_its_own)
     OPEN_DEFAULT();
     fn = function_of(ahead(&ran));
     ck_assert_ok(faas_function_update(w.rt, fn, FAAS_FUNCTION(.idle_ns = 15 * MIN)));
-    for (int i = 0; i < 9; i++) {
-        ck_assert(is_cold(fn));
-        wait_ns(i == 8 ? 20 * MIN : 30 * MIN);
-    }
+    learn(fn, 20 * MIN);
     ck_assert(is_cold(fn));
     wait_ns(10 * MIN);
     ck_assert_uint_eq(stats_of(fn).instances, 1);
@@ -206,6 +207,8 @@ START_TEST(nothing_is_made_ahead_unasked_or_when_it_was_switched_off)
     ck_assert_uint_eq(stats_of(fn).prewarms + stats_of(off).prewarms, 0);
     ck_assert_status(faas_function_update(w.rt, fn, FAAS_FUNCTION(.prewarm = 2)),
                      FAAS_EINVAL);
+    ck_assert_status(faas_function_update(w.rt, fn, FAAS_FUNCTION(.reserved = 1)),
+                     FAAS_EVERSION);
     CLOSE();
 }
 END_TEST
@@ -222,10 +225,7 @@ START_TEST(nobody_goes_for_an_instance_that_is_made_ahead)
     fn = function_of(&function);
     other = function_of(FAAS_FUNCTION(.name = "other", .handler = answers,
                                       .instance_bytes = UINT64_C(60) << 20));
-    for (int i = 0; i < 9; i++) {
-        ck_assert(is_cold(fn));
-        wait_ns(i == 8 ? 2 * MIN : 30 * MIN);
-    }
+    learn(fn, 2 * MIN);
     ck_assert(is_cold(other));
     for (int i = 0; i < 8; i++) { // so that it does not go for its own age
         wait_ns(5 * MIN);

@@ -541,6 +541,42 @@ static void *calls_alias(void *user)
     return NULL;
 }
 
+static faas_status looks_at(void *user, void *arg)
+{
+    *(void **)arg = user;
+    return faas_error_set(FAAS_ESYSTEM, "what %s said", "it");
+}
+
+START_TEST(who_knows_a_functions_handler_is_shown_its_user)
+{
+    faas_fn fn, version, alias;
+    void *seen = NULL;
+    int user;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "f", .handler = answers, .user = &user));
+    ck_assert_ok(faas_function_publish(w.rt, fn, NULL, &version));
+    ck_assert_ok(faas_alias_put(w.rt, fn, "live", &(const faas_share){1, 1}, 1, &alias));
+    ck_assert_status(faas_function_look(w.rt, fn, answers, looks_at, &seen),
+                     FAAS_ESYSTEM);
+    ck_assert_str_eq(faas_error_text(), "what it said");
+    ck_assert_ptr_eq(seen, &user);
+    seen = NULL;
+    ck_assert_status(faas_function_look(w.rt, version, answers, looks_at, &seen),
+                     FAAS_ESYSTEM);
+    ck_assert_ptr_eq(seen, &user);
+    seen = NULL;
+    ck_assert_status(faas_function_look(w.rt, fn, echoes, looks_at, &seen), FAAS_ETYPE);
+    ck_assert_status(faas_function_look(w.rt, alias, answers, looks_at, &seen),
+                     FAAS_ETYPE);
+    ck_assert_ok(faas_function_unregister(w.rt, alias));
+    ck_assert_ok(faas_function_unregister(w.rt, fn));
+    ck_assert_status(faas_function_look(w.rt, fn, answers, looks_at, &seen), FAAS_ENOENT);
+    ck_assert_ptr_null(seen);
+    CLOSE();
+}
+END_TEST
+
 START_TEST(an_alias_moves_from_version_to_version_under_calls)
 {
 #ifdef FAASI_SANITIZED
@@ -588,4 +624,5 @@ SUITE_MAIN("versions", a_published_version_never_changes, a_version_outlives_its
            an_alias_that_is_wrong_is_refused_and_the_old_one_stays,
            an_alias_belongs_to_one_function, a_version_that_an_alias_points_to_cannot_go,
            an_alias_has_no_numbers_of_its_own,
+           who_knows_a_functions_handler_is_shown_its_user,
            an_alias_moves_from_version_to_version_under_calls)

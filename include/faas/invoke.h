@@ -162,7 +162,8 @@ FAAS_API FAAS_NODISCARD faas_status faas_call(faas_runtime *rt, faas_fn fn,
 
 /**
  * Tells how long to wait before asking again, after the last FAAS_EBUSY on this thread:
- * what the function's calls take on average, spread over its cap. At least 1 us.
+ * what its limiter said, if that refused, or what the function's calls take on average,
+ * spread over its cap. At least 1 us.
  *
  * Thread: any.
  * Since:  0.1

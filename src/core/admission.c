@@ -73,6 +73,11 @@ bool faasi_rate_take(struct faasi_rate *rate, uint64_t now, uint64_t *wait_ns)
 
 void faasi_rate_return(struct faasi_rate *rate)
 {
+    if (rate->due_ns <= rate->step_ns) { // another one, put in its place meanwhile
+        rate->due_ns = 0;
+        rate->due_part = 0;
+        return;
+    }
     if (rate->due_part < rate->step_part)
         rate->due_ns--;
     rate->due_part -= rate->step_part;

@@ -141,7 +141,7 @@ bool faasi_rate_init(struct faasi_rate *rate, double per_s, double burst);
 /* Takes one, or says in how long there will be one. */
 bool faasi_rate_take(struct faasi_rate *rate, uint64_t now, uint64_t *wait_ns);
 
-/* Gives back what was taken last and not used. */
+/* Gives back what was taken last and not used. A rate that nothing was taken of stays. */
 void faasi_rate_return(struct faasi_rate *rate);
 
 /* For admission.c: the limiters that adapt, of admission_adapt.c. They move state.limit

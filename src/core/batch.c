@@ -375,8 +375,7 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
     faasi_heap_wipe(l->cell->heap);
     batch_count(l, list, count, ticks, faasi_ticks_to_ns(clock, ticks));
     faasi_write(&l->cell->seat.left_ticks, ended);
-    if ((atomic_load_explicit(&l->desk->function->care, memory_order_relaxed) &
-         FAASI_CARE_BOUNDED) != 0)
+    if (faasi_cares(l->desk->function, FAASI_CARE_BOUNDED))
         l->end = faasi_instance_served(clock, l->cell, count, ended);
     if (l->own == NULL)
         l->led += ticks;

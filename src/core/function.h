@@ -217,6 +217,20 @@ struct faasi_function {
 /* With a name of 16 characters it fits a block of 320 bytes; the next size is 384. */
 _Static_assert(sizeof(struct faasi_function) + 17 <= 320, "a function takes more");
 
+static inline bool faasi_cares(const struct faasi_function *f, unsigned why)
+{
+    return (atomic_load_explicit(&f->care, memory_order_relaxed) & why) != 0;
+}
+
+/* Holds: the gate's lock, or nobody knows the function. */
+static inline void faasi_care(struct faasi_function *f, unsigned why, bool on)
+{
+    unsigned care = atomic_load_explicit(&f->care, memory_order_relaxed);
+
+    atomic_store_explicit(&f->care, (unsigned char)(on ? care | why : care & ~why),
+                          memory_order_relaxed);
+}
+
 /* The cells of a function, from the oldest on. In a read section, or under the lock. */
 static inline struct faasi_cell *faasi_cell_first(struct faasi_function *f)
 {

@@ -108,15 +108,6 @@ static faas_status handlers_check(faas_function *known)
     return FAAS_OK;
 }
 
-/* Sets or clears one of FAASI_CARE_... Holds: as policy_apply(). */
-static void care_set(struct faasi_function *f, unsigned which, bool on)
-{
-    unsigned care = atomic_load_explicit(&f->care, memory_order_relaxed);
-
-    atomic_store_explicit(&f->care, (unsigned char)((care & ~which) | (on ? which : 0)),
-                          memory_order_relaxed);
-}
-
 /* Lays what is set in `p` over a function's policy. Holds: the gate's lock, or nobody
  * knows the function. */
 static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
@@ -160,11 +151,11 @@ static void policy_apply(struct faasi_gate *gate, struct faasi_function *f,
             atomic_store_explicit(counts[i].to,
                                   counts[i].from == FAAS_OFF ? 0 : counts[i].from,
                                   memory_order_relaxed);
-    care_set(f, FAASI_CARE_BOUNDED,
-             faasi_read(&f->age_ns) != FAAS_FOREVER ||
-                 faasi_read(&f->invocation_max) != UINT64_MAX);
+    faasi_care(f, FAASI_CARE_BOUNDED,
+               faasi_read(&f->age_ns) != FAAS_FOREVER ||
+                   faasi_read(&f->invocation_max) != UINT64_MAX);
     if (p->prewarm != 0)
-        care_set(f, FAASI_CARE_AHEAD, p->prewarm == 1);
+        faasi_care(f, FAASI_CARE_AHEAD, p->prewarm == 1);
 }
 
 static const faas_function defaults = {
@@ -304,9 +295,8 @@ static faas_status function_shape(faas_runtime *rt, struct faasi_function *f,
  * the gate's lock. */
 static void provisioned_list(struct faasi_gate *gate, struct faasi_function *f)
 {
-    bool wanted =
-        atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0 ||
-        (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
+    bool wanted = atomic_load_explicit(&f->provisioned, memory_order_relaxed) != 0 ||
+                  faasi_cares(f, FAASI_CARE_AHEAD);
 
     if (wanted == (f->link != NULL))
         return;
@@ -627,6 +617,15 @@ static faas_status function_change(faas_runtime *rt, faas_fn fn,
     return status;
 }
 
+/* Somebody who held a function needs it no longer. */
+static void function_let_go(faas_runtime *rt, struct faasi_function *f)
+{
+    faasi_lock(&rt->gate.lock);
+    f->holds--;
+    faasi_gate_progress(&rt->gate, f);
+    faasi_gate_unlock(&rt->gate);
+}
+
 faas_status faas_function_update(faas_runtime *rt, faas_fn fn,
                                  const faas_function *changes)
 {
@@ -663,10 +662,7 @@ faas_status faas_function_update(faas_runtime *rt, faas_fn fn,
         status = faasi_instances_provision(&rt->gate, f);
         if (adopted != FAAS_OK)
             status = adopted;
-        faasi_lock(&rt->gate.lock);
-        f->holds--;
-        faasi_gate_progress(&rt->gate, f);
-        faasi_gate_unlock(&rt->gate);
+        function_let_go(rt, f);
     }
     faasi_unvisit(rt);
     return status;
@@ -778,10 +774,7 @@ faas_status faas_function_look(faas_runtime *rt, faas_fn fn, faas_handler *handl
     faasi_unlock(&rt->registry.lock);
     if (status == FAAS_OK) {
         status = look(f->code->user, arg);
-        faasi_lock(&rt->gate.lock);
-        f->holds--;
-        faasi_gate_progress(&rt->gate, f);
-        faasi_gate_unlock(&rt->gate);
+        function_let_go(rt, f);
     }
     faasi_unvisit(rt);
     return status;
@@ -819,8 +812,7 @@ void faasi_function_policy(const struct faasi_function *f, faas_function *policy
     policy->budget_bytes = faasi_read(&f->budget_bytes);
     policy->instance_min = atomic_load_explicit(&f->instance_min, memory_order_relaxed);
     policy->instance_max = atomic_load_explicit(&f->instance_max, memory_order_relaxed);
-    policy->prewarm =
-        (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
+    policy->prewarm = faasi_cares(f, FAASI_CARE_AHEAD);
     faasi_desk_policy(f->desk, policy);
 }
 

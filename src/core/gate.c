@@ -240,7 +240,7 @@ static enum outcome start_ask(struct faasi_gate *gate, struct faasi_function *f,
     ticks = faasi_ticks(gate->clock);
     now = faasi_ticks_to_ns(gate->clock, ticks);
     if (seek->patient && seek->start == 0) {
-        faasi_limit_look(f, gate->limit, gate->clock, now);
+        faasi_gate_look(gate, f);
         if (faasi_admission_awaits(&limit->admission, busy, f->starting, limit->waiting,
                                    &wait)) {
             seek->start = faasi_ticks_after(ticks, faasi_ns_to_ticks(gate->clock, wait));
@@ -303,7 +303,8 @@ static enum outcome cell_seat(struct faasi_gate *gate, struct faasi_cell *cell,
 static void sit(struct faasi_gate *gate, struct faasi_cell *cell, uint32_t busy)
 {
     note_peak(cell->function, busy + 1);
-    if (faasi_limit_counts(gate->limit) && faasi_gate_counts(cell->function)) {
+    if (faasi_limit_counts(gate->limit) &&
+        faasi_cares(cell->function, FAASI_CARE_COUNTED)) {
         cell->counted = true;
         gate->counted++;
     }
@@ -697,16 +698,19 @@ static faas_status enter_now(struct faasi_gate *gate, struct faasi_function *f,
                                    : FAAS_EBUSY;
 }
 
+/* In how long one more instance may be made. Holds: lock. */
+static uint64_t cold_retry_ns(const struct faasi_gate *gate, const struct seek *seek)
+{
+    return faasi_ticks_to_ns(gate->clock,
+                             faasi_ticks_since(seek->start, faasi_ticks(gate->clock)));
+}
+
 /* Refuses a call that has found no seat. Holds: lock. */
 static faas_status refuse_late(struct faasi_gate *gate, struct faasi_function *f,
                                enum outcome outcome, const struct seek *seek)
 {
-    uint64_t now = faasi_ticks(gate->clock);
-
-    if (outcome != COLD_LIMITED)
-        return refuse(gate, f);
-    return refuse_for(
-        f, faasi_ticks_to_ns(gate->clock, faasi_ticks_since(seek->start, now)));
+    return outcome == COLD_LIMITED ? refuse_for(f, cold_retry_ns(gate, seek))
+                                   : refuse(gate, f);
 }
 
 /* Whether a call that has found no seat may wait, and until when. Holds: lock. */
@@ -735,7 +739,7 @@ static faas_status enter_locked(struct faasi_gate *gate, struct faasi_function *
                                 uint64_t until, struct seek *seek,
                                 struct faasi_cell **cell)
 {
-    bool counted = faasi_gate_counts(f);
+    bool counted = faasi_cares(f, FAASI_CARE_COUNTED);
     struct faasi_arrival arrival = {0, 0};
     enum outcome outcome;
     uint64_t retry_ns;
@@ -766,7 +770,7 @@ faas_status faasi_gate_try(struct faasi_gate *gate, struct faasi_function *f,
     *cell = NULL;
     if (atomic_load_explicit(&gate->closing, memory_order_relaxed))
         return FAAS_ECLOSED;
-    if (faasi_gate_counts(f))
+    if (faasi_cares(f, FAASI_CARE_COUNTED))
         return FAAS_OK;
     if (faasi_seats_full(&f->seats, &look))
         return atomic_load_explicit(&f->on_full, memory_order_relaxed) == FAAS_FULL_WAIT
@@ -808,7 +812,7 @@ static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function
 {
     struct seek seek = {.patient = false};
     struct faasi_arrival arrival;
-    bool counted = faasi_gate_counts(f);
+    bool counted = faasi_cares(f, FAASI_CARE_COUNTED);
     enum outcome outcome;
     uint64_t retry_ns;
     faas_status status;
@@ -823,8 +827,7 @@ static faas_status enter_or_watch(struct faasi_gate *gate, struct faasi_function
     }
     status = enter_now(gate, f, &seek, cell, &outcome);
     if (status == FAAS_EBUSY && outcome == COLD_LIMITED) {
-        retry_note(faasi_ticks_to_ns(
-            gate->clock, faasi_ticks_since(seek.start, faasi_ticks(gate->clock))));
+        retry_note(cold_retry_ns(gate, &seek));
     } else if (status == FAAS_EBUSY) {
         watch_set(gate, watch, f);
         /* Only now: from here on seats are taken with attention. */
@@ -849,7 +852,7 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
 
     *cell = NULL;
     *watched = false;
-    if (!faasi_gate_counts(f) && !faasi_seats_full(&f->seats, &look) &&
+    if (!faasi_cares(f, FAASI_CARE_COUNTED) && !faasi_seats_full(&f->seats, &look) &&
         look.idle != NULL &&
         atomic_load_explicit(&gate->waiting, memory_order_relaxed) == 0 &&
         faasi_seat_take(look.idle, look.idle_word)) {
@@ -865,24 +868,29 @@ faas_status faasi_gate_enter_or_watch(struct faasi_gate *gate, struct faasi_func
     return status;
 }
 
+/* Asks the limiters that count each call, and takes nothing. */
+static bool probe_count(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_arrival arrival;
+    uint64_t retry_ns;
+    bool admitted;
+
+    faasi_lock(&gate->lock);
+    admitted = faasi_gate_count_in(gate, f, &arrival, &retry_ns);
+    if (admitted)
+        faasi_gate_count_out(gate, f);
+    else
+        retry_note(retry_ns);
+    faasi_unlock(&gate->lock);
+    return admitted;
+}
+
 faas_status faasi_gate_probe(struct faasi_gate *gate, struct faasi_function *f)
 {
     struct faasi_look look;
-    struct faasi_arrival arrival;
-    bool admitted = true;
-    uint64_t retry_ns;
 
-    if (faasi_gate_counts(f)) {
-        faasi_lock(&gate->lock);
-        admitted = faasi_gate_count_in(gate, f, &arrival, &retry_ns);
-        if (admitted)
-            faasi_gate_count_out(gate, f);
-        else
-            retry_note(retry_ns);
-        faasi_unlock(&gate->lock);
-        if (!admitted)
-            return FAAS_EBUSY;
-    }
+    if (faasi_cares(f, FAASI_CARE_COUNTED) && !probe_count(gate, f))
+        return FAAS_EBUSY;
     if (!faasi_seats_full(&f->seats, &look) &&
         (look.idle != NULL || !faasi_permits_full(&gate->permits)))
         return FAAS_OK;

@@ -65,7 +65,6 @@ struct faasi_limit *faasi_gate_limit(struct faasi_gate *gate, struct faasi_funct
                                      struct faasi_limit *limit)
 {
     struct faasi_limit *old = f->limit;
-    unsigned char care = atomic_load_explicit(&f->care, memory_order_relaxed);
     bool counts = faasi_limit_counts(limit) ||
                   (faasi_limit_counts(gate->limit) && f->code->batch == NULL);
 
@@ -74,32 +73,34 @@ struct faasi_limit *faasi_gate_limit(struct faasi_gate *gate, struct faasi_funct
     if (limit != NULL)
         limit->waiting = faasi_gate_waiting(gate, f);
     f->limit = limit;
-    care &= (unsigned char)~FAASI_CARE_COUNTED;
-    atomic_store_explicit(&f->care, care | (counts ? FAASI_CARE_COUNTED : 0),
-                          memory_order_relaxed);
+    faasi_care(f, FAASI_CARE_COUNTED, counts);
     if (counts)
         hints_end(gate, f);
     return old;
 }
 
-/* Asks those limiters of a call that count every call, or those that do not: these before
- * it waits. One that refuses says when to come back.
- *
- * @param in_flight  In the function, without this call; in the runtime, likewise. */
-static bool limits_admit(struct faasi_gate *gate, struct faasi_function *f, bool counted,
-                         uint32_t in_flight, uint32_t in_flight_all, uint64_t *retry_ns)
+/* Those of the two limiters that count each call, or that do not; NULL for the other. */
+static struct faasi_limit *if_counts(struct faasi_limit *limit, bool counts)
 {
-    struct faasi_limit *all = gate->limit;
-    bool own = f->limit != NULL && faasi_limit_counts(f->limit) == counted;
+    return faasi_limit_counts(limit) == counts ? limit : NULL;
+}
+
+/* Asks a function's limiter and the runtime's, either of which may be NULL, with so many
+ * in flight beside the call. One that refuses says when to come back, and then neither
+ * has given anything of its rate. */
+static bool limits_admit(const struct faasi_gate *gate, struct faasi_limit *own,
+                         uint32_t in_flight, struct faasi_limit *all,
+                         uint32_t in_flight_all, uint64_t *retry_ns)
+{
     uint64_t now = faasi_gate_now_ns(gate);
 
-    if (own && !faasi_admission_admit(&f->limit->admission, now, in_flight, retry_ns))
+    if (own != NULL && !faasi_admission_admit(&own->admission, now, in_flight, retry_ns))
         return false;
-    if (all == NULL || faasi_limit_counts(all) != counted ||
+    if (all == NULL ||
         faasi_admission_admit(&all->admission, now, in_flight_all, retry_ns))
         return true;
-    if (own)
-        faasi_rate_return(&f->limit->admission.rate);
+    if (own != NULL)
+        faasi_rate_return(&own->admission.rate);
     return false;
 }
 
@@ -114,30 +115,48 @@ void faasi_gate_count_out(struct faasi_gate *gate, struct faasi_function *f)
 bool faasi_gate_count_in(struct faasi_gate *gate, struct faasi_function *f,
                          struct faasi_arrival *arrival, uint64_t *retry_ns)
 {
+    uint32_t in_flight, in_flight_all;
     struct faasi_look look;
 
     faasi_seats_look(&f->seats, &look);
-    if (f->limit != NULL)
-        look.busy += f->limit->waiting;
-    arrival->in_flight = look.busy + 1;
-    arrival->in_flight_all =
-        gate->counted + atomic_load_explicit(&gate->waiting, memory_order_relaxed) + 1;
-    return limits_admit(gate, f, true, look.busy, arrival->in_flight_all - 1, retry_ns);
+    in_flight = look.busy + (f->limit == NULL ? 0 : f->limit->waiting);
+    in_flight_all =
+        gate->counted + atomic_load_explicit(&gate->waiting, memory_order_relaxed);
+    *arrival = (struct faasi_arrival){in_flight + 1, in_flight_all + 1};
+    return limits_admit(gate, if_counts(f->limit, true), in_flight,
+                        if_counts(gate->limit, true), in_flight_all, retry_ns);
 }
 
 bool faasi_gate_may_wait(struct faasi_gate *gate, struct faasi_function *f, bool at_cap,
                          uint32_t busy, uint64_t *retry_ns)
 {
-    struct faasi_limit *limit = faasi_gate_limit_of(gate, f);
-    uint32_t cap =
-        at_cap ? atomic_load_explicit(&gate->permits.cap, memory_order_relaxed) : 0;
+    struct faasi_limit *own = faasi_gate_limit_of(gate, f);
+    uint32_t in_flight_all =
+        atomic_load_explicit(&gate->permits.cap, memory_order_relaxed) +
+        atomic_load_explicit(&gate->waiting, memory_order_relaxed);
 
-    if (limit == NULL)
+    if (own == NULL)
         return true;
-    faasi_limit_look(f, gate->limit, gate->clock, faasi_gate_now_ns(gate));
-    faasi_admission_width(&limit->admission, busy);
-    return limits_admit(
-        gate, f, false, busy + limit->waiting,
-        cap == 0 ? 0 : cap + atomic_load_explicit(&gate->waiting, memory_order_relaxed),
-        retry_ns);
+    faasi_gate_look(gate, f);
+    own = if_counts(own, false);
+    if (own != NULL)
+        faasi_admission_width(&own->admission, busy);
+    return limits_admit(gate, own, busy + f->limit->waiting,
+                        at_cap ? if_counts(gate->limit, false) : NULL, in_flight_all,
+                        retry_ns);
+}
+
+void faasi_gate_look(struct faasi_gate *gate, struct faasi_function *f)
+{
+    struct faasi_limit *all = if_counts(gate->limit, false);
+    struct faasi_admission_sample sample;
+    uint64_t now = faasi_gate_now_ns(gate);
+
+    if (!faasi_limit_look(f->limit, f, gate->clock, &sample))
+        return;
+    /* One that counts each call has been told of each. */
+    if (!faasi_limit_counts(f->limit))
+        faasi_admission_done(&f->limit->admission, now, &sample);
+    if (all != NULL)
+        faasi_admission_done(&all->admission, now, &sample);
 }

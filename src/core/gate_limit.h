@@ -14,13 +14,6 @@ static inline uint64_t faasi_gate_now_ns(const struct faasi_gate *gate)
     return faasi_ticks_to_ns(gate->clock, faasi_ticks(gate->clock));
 }
 
-/* Whether a limiter counts each call of a function. Any thread, without the lock. */
-static inline bool faasi_gate_counts(const struct faasi_function *f)
-{
-    return (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_COUNTED) !=
-           0;
-}
-
 /* The limiter of a function; the default one is made when it is needed, and knows what a
  * cold start took. NULL without memory. */
 struct faasi_limit *faasi_gate_limit_of(struct faasi_gate *gate,
@@ -29,6 +22,10 @@ struct faasi_limit *faasi_gate_limit_of(struct faasi_gate *gate,
 /* How many calls of a function wait. In gate.c. */
 uint32_t faasi_gate_waiting(const struct faasi_gate *gate,
                             const struct faasi_function *f);
+
+/* Tells the limiters that do not count each call what the cells of `f`, which has one,
+ * have counted since the last time. */
+void faasi_gate_look(struct faasi_gate *gate, struct faasi_function *f);
 
 /* How many are in flight when a call comes in, with it: in its function, and in all. */
 struct faasi_arrival {

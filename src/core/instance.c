@@ -2,9 +2,8 @@
 /* instance.c - cold starts, the warm cache and its budget, the end of instances. */
 #include "instance.h"
 
-#include "limit.h"
-
 #include "context.h"
+#include "limit.h"
 #include "mem.h"
 
 /* Memory of faas_instance_alloc(), freed whole when the instance closes. */
@@ -313,12 +312,6 @@ static void sweep_by(struct faasi_gate *gate, uint64_t at)
     }
 }
 
-/* Whether instances of `f` are made ahead of calls. */
-static bool makes_ahead(const struct faasi_function *f)
-{
-    return (atomic_load_explicit(&f->care, memory_order_relaxed) & FAASI_CARE_AHEAD) != 0;
-}
-
 /* A function's first instance, for a call: so long was the gap. Holds: lock. */
 static void ahead_note(struct faasi_gate *gate, const struct faasi_cell *cell,
                        uint64_t init_ns)
@@ -327,8 +320,8 @@ static void ahead_note(struct faasi_gate *gate, const struct faasi_cell *cell,
     uint64_t now = faasi_ticks(gate->clock);
     uint64_t gap = faasi_ticks_to_ns(gate->clock, faasi_ticks_since(now, tally->left));
 
-    if (makes_ahead(cell->function) && cell->function->instances == 1 && !cell->transit &&
-        tally->left != 0)
+    if (faasi_cares(cell->function, FAASI_CARE_AHEAD) && cell->function->instances == 1 &&
+        !cell->transit && tally->left != 0)
         faasi_forecast_note(&tally->forecast, gap > init_ns ? gap - init_ns : 0);
 }
 
@@ -476,7 +469,7 @@ static void ahead_plan(struct faasi_gate *gate, const struct faasi_cell *cell)
     struct faasi_tally *tally = f->tally;
     uint64_t left = faasi_read(&cell->seat.left_ticks), ahead_ns;
 
-    if (!makes_ahead(f) || f->instances != 0 || f->dying)
+    if (!faasi_cares(f, FAASI_CARE_AHEAD) || f->instances != 0 || f->dying)
         return;
     if (left > tally->left)
         tally->left = left;
@@ -581,7 +574,7 @@ static uint64_t ahead_due(const struct faasi_function *f)
 
     if (lacks_provisioned(f))
         due = f->retry_at;
-    if (makes_ahead(f) && f->tally != NULL && f->tally->ahead_at != 0 &&
+    if (faasi_cares(f, FAASI_CARE_AHEAD) && f->tally != NULL && f->tally->ahead_at != 0 &&
         f->instances == 0 && f->tally->ahead_at < due)
         due = f->tally->ahead_at;
     return due;

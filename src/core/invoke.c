@@ -355,6 +355,31 @@ static void context_fill(struct faas_context *ctx, const struct faasi_request *r
         ctx->id = &admission->id;
 }
 
+/* Whether a call that has its seat may run there: its arguments fit, there is a heap for
+ * it, and time left.
+ *
+ * @param[in,out] deadline  What the call has; its own from here on.
+ * @param[out]    begun     Ticks: now. */
+static faas_status call_ready(faas_runtime *rt, const struct faasi_request *request,
+                              struct faasi_cell *cell, const struct admission *admission,
+                              uint64_t *deadline, uint64_t *begun)
+{
+    const struct faasi_function *f = cell->function;
+    faas_status status = FAAS_OK;
+
+    if (FAASI_UNLIKELY(f->code->symbol != NULL || request->typed))
+        status = call_check(request, f);
+    if (FAASI_UNLIKELY(!faasi_heap_is_home(cell->heap)) && status == FAAS_OK &&
+        !cell_renew_heap(&rt->gate, cell))
+        status = FAAS_ENOMEM;
+    *begun = faasi_ticks(rt->gate.clock);
+    if (FAASI_LIKELY(admission == NULL || !admission->timed))
+        *deadline = faasi_call_deadline(rt->gate.clock, request, f, *begun, *deadline);
+    else if (*begun >= *deadline && status == FAAS_OK)
+        status = FAAS_EEXPIRED;
+    return status;
+}
+
 /* Runs the handler in a cell that is ours and ready. `deadline` is what the call has,
  * `admission` how it got its seat: NULL by a hint. */
 static faas_status call_run(faas_runtime *rt, const struct faasi_request *request,
@@ -366,21 +391,10 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
     struct faasi_function *f = cell->function;
     struct faas_context *ctx = &cell->context;
     uint64_t begun, ended, run_ns;
-    faas_status status = FAAS_OK;
-    unsigned char care;
+    faas_status status = call_ready(rt, request, cell, admission, &deadline, &begun);
     bool end = false;
     int code;
 
-    if (FAASI_UNLIKELY(f->code->symbol != NULL || request->typed))
-        status = call_check(request, f);
-    if (FAASI_UNLIKELY(!faasi_heap_is_home(cell->heap)) && status == FAAS_OK &&
-        !cell_renew_heap(&rt->gate, cell))
-        status = FAAS_ENOMEM;
-    begun = faasi_ticks(clock);
-    if (FAASI_LIKELY(admission == NULL || !admission->timed))
-        deadline = faasi_call_deadline(clock, request, f, begun, deadline);
-    else if (begun >= deadline && status == FAAS_OK)
-        status = FAAS_EEXPIRED;
     if (FAASI_UNLIKELY(status != FAAS_OK)) { // refused with a seat: it is no call
         faasi_gate_leave(&rt->gate, cell, false);
         return status;
@@ -419,12 +433,11 @@ static faas_status call_run(faas_runtime *rt, const struct faasi_request *reques
         faasi_heap_wipe(cell->heap);
     }
     faasi_write(&cell->seat.left_ticks, ended);
-    care = atomic_load_explicit(&f->care, memory_order_relaxed);
-    if (FAASI_UNLIKELY((care & FAASI_CARE_BOUNDED) != 0))
+    if (FAASI_UNLIKELY(faasi_cares(f, FAASI_CARE_BOUNDED)))
         end = faasi_instance_served(clock, cell, 1, ended);
     if (FAASI_UNLIKELY(ended >= deadline) && request->queued)
         end = true; // its waiter was told long ago; who knows what it still has going on
-    if (FAASI_UNLIKELY((care & FAASI_CARE_COUNTED) != 0))
+    if (FAASI_UNLIKELY(faasi_cares(f, FAASI_CARE_COUNTED)))
         faasi_gate_leave_counted(
             &rt->gate, cell, end,
             admission == NULL || request->queued ? 0 : admission->waited, run_ns);

@@ -41,20 +41,14 @@ void faasi_limit_close(const faas_allocator *allocator, struct faasi_limit *limi
 void faasi_limit_retime(struct faasi_limit *limit, uint32_t width, uint64_t limit_ns,
                         uint64_t now)
 {
-    const struct faasi_admission old = limit->admission;
-    struct faasi_admission *a = &limit->admission;
+    struct faasi_admission fresh;
 
     /* It was right once, and the times do not make it wrong. */
-    (void)faasi_admission_init(a, faasi_limit_is_given(limit) ? &limit->given : &usual,
+    (void)faasi_admission_init(&fresh,
+                               faasi_limit_is_given(limit) ? &limit->given : &usual,
                                width, limit_ns, now);
-    a->rate = old.rate;
-    a->colds = old.colds;
-    a->service = old.service;
-    a->init = old.init;
-    a->empty = old.empty;
-    a->state = old.state;
-    a->limit = old.limit;
-    faasi_admission_width(a, width);
+    limit->admission.how = fresh.how;
+    faasi_admission_width(&limit->admission, width);
 }
 
 bool faasi_limit_is_given(const struct faasi_limit *limit)
@@ -79,11 +73,9 @@ bool faasi_limit_counts(const struct faasi_limit *limit)
     }
 }
 
-void faasi_limit_look(struct faasi_function *f, struct faasi_limit *all,
-                      const faas_clock *clock, uint64_t now)
+bool faasi_limit_look(struct faasi_limit *limit, struct faasi_function *f,
+                      const faas_clock *clock, struct faasi_admission_sample *sample)
 {
-    struct faasi_limit *limit = f->limit;
-    struct faasi_admission_sample sample = {0};
     uint64_t calls = 0, ticks = 0;
 
     for (struct faasi_cell *cell = faasi_cell_first(f); cell != NULL;
@@ -93,14 +85,11 @@ void faasi_limit_look(struct faasi_function *f, struct faasi_limit *all,
         calls += faasi_read(&c->calls);
         ticks += faasi_read(&c->run_ticks);
     }
-    if (calls > limit->looked_calls) {
-        sample.calls = calls - limit->looked_calls;
-        sample.service_ns =
-            faasi_ticks_to_ns(clock, (ticks - limit->looked_ticks) / sample.calls);
-        faasi_admission_done(&limit->admission, now, &sample);
-        if (all != NULL)
-            faasi_admission_done(&all->admission, now, &sample);
-    }
+    *sample = (struct faasi_admission_sample){.calls = calls - limit->looked_calls};
+    if (sample->calls != 0)
+        sample->service_ns =
+            faasi_ticks_to_ns(clock, (ticks - limit->looked_ticks) / sample->calls);
     limit->looked_calls = calls;
     limit->looked_ticks = ticks;
+    return sample->calls != 0;
 }

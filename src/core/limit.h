@@ -52,9 +52,9 @@ bool faasi_limit_is_given(const struct faasi_limit *limit);
 /* Whether every call has to be counted. Accepts NULL. */
 bool faasi_limit_counts(const struct faasi_limit *limit);
 
-/* Reads the calls that the cells of `f` counted since the last time, for its limiter and
- * for that of the runtime, which may be NULL. */
-void faasi_limit_look(struct faasi_function *f, struct faasi_limit *all,
-                      const faas_clock *clock, uint64_t now);
+/* Reads the calls that the cells of `f` counted since the last time, as one sample; false
+ * if there were none. */
+bool faasi_limit_look(struct faasi_limit *limit, struct faasi_function *f,
+                      const faas_clock *clock, struct faasi_admission_sample *sample);
 
 #endif /* FAASI_LIMIT_H */

@@ -7,6 +7,7 @@
 #include "tensor.h"
 
 #include <faas/batch.h>
+#include <faas/clock.h>
 #include <faas/invoke.h>
 
 #include <malloc.h>
@@ -15,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct model {
     faas_engine engine;
@@ -46,14 +46,6 @@ struct call {
     faas_bytes answer;
     char why[384];
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* ---- loading ---- */
 
@@ -149,11 +141,21 @@ static faas_status ports_take(struct model *m)
     return axes_apply(m);
 }
 
+/* Ends what model_load() began, as far as that came. Holds: lock. */
+static void model_unload(struct model *m)
+{
+    if (m->loaded != NULL)
+        m->engine.unload(m->loaded);
+    m->loaded = NULL;
+    free(m->file);
+    m->file = NULL;
+}
+
 /* Holds: lock. */
 static faas_status model_load(struct model *m)
 {
     faas_bytes bytes = m->given.bytes;
-    uint64_t begun = now_ns();
+    uint64_t begun = faas_clock_now(NULL);
     faas_status status = FAAS_OK;
 
     if (m->given.path != NULL) {
@@ -162,21 +164,15 @@ static faas_status model_load(struct model *m)
     }
     if (status == FAAS_OK)
         status = m->engine.load(&m->given, bytes, m->engine.user, &m->loaded);
+    if (status == FAAS_OK)
+        status = ports_take(m);
     if (status != FAAS_OK) {
-        free(m->file);
-        m->file = NULL;
-        return status;
-    }
-    status = ports_take(m);
-    if (status != FAAS_OK) {
-        m->engine.unload(m->loaded);
-        free(m->file);
-        m->file = NULL;
+        model_unload(m);
         return status;
     }
     m->batches = model_batches(m);
     m->stats.loads++;
-    m->stats.load_ns += now_ns() - begun;
+    m->stats.load_ns += faas_clock_now(NULL) - begun;
     return FAAS_OK;
 }
 
@@ -194,24 +190,25 @@ static faas_status model_take(struct model *m)
     return status;
 }
 
-/* Is one no longer. What engines free stays with the allocator until it is asked for, which
- * takes up to a millisecond: not more often than ten times a second. */
-static void model_drop(struct model *m, uint64_t held)
+/* Is one no longer, with `instance`, if it had one. What engines free stays with the
+ * allocator until it is asked for, which takes up to a millisecond: not more often than
+ * ten times a second. */
+static void model_drop(struct model *m, const struct instance *instance)
 {
     enum { TRIM_NS = 100000000 };
+    uint64_t now = faas_clock_now(NULL);
     bool trim;
 
     (void)pthread_mutex_lock(&m->lock);
-    m->stats.held_bytes -= held;
-    if (--m->users == 0) {
-        m->engine.unload(m->loaded);
-        m->loaded = NULL;
-        free(m->file);
-        m->file = NULL;
+    if (instance != NULL) {
+        m->stats.instances--;
+        m->stats.held_bytes -= instance->held;
     }
-    trim = m->trimmed_ns == 0 || now_ns() - m->trimmed_ns >= TRIM_NS;
+    if (--m->users == 0)
+        model_unload(m);
+    trim = m->trimmed_ns == 0 || now - m->trimmed_ns >= TRIM_NS;
     if (trim)
-        m->trimmed_ns = now_ns();
+        m->trimmed_ns = now;
     (void)pthread_mutex_unlock(&m->lock);
     if (trim)
         (void)malloc_trim(0);
@@ -231,6 +228,14 @@ static void model_free(void *user)
 }
 
 /* ---- a call ---- */
+
+/* Only what is read before it is written: a call is large. */
+static void call_begin(struct call *call, faas_tensor *in, faas_tensor *out)
+{
+    call->in = in;
+    call->out = out;
+    call->why[0] = '\0';
+}
 
 /* Puts what came at the ports it is for. The code of the failure, or 0. */
 static int call_sort(const struct model *m, struct call *call, const faas_tensor *came,
@@ -410,9 +415,11 @@ static int call_alone(faas_context *ctx, struct model *m, const struct instance 
                       faas_bytes input)
 {
     faas_tensor in[FAAS_TENSORS_MAX], out[FAAS_TENSORS_MAX];
-    struct call call = {.in = in, .out = out};
-    int code = call_read(ctx, m, input, &call);
+    struct call call;
+    int code;
 
+    call_begin(&call, in, out);
+    code = call_read(ctx, m, input, &call);
     if (code == 0)
         code = call_run(ctx, m, instance, &call);
     return call_end(ctx, &call, code);
@@ -425,9 +432,9 @@ static int model_handler(faas_context *ctx, faas_bytes input)
 
 /* ---- many calls ---- */
 
-/* An item of a batch: its call, and where it stands in the run. */
+/* An item of a batch, and its call. */
 struct seat {
-    struct call *call;
+    struct call call;
     faas_item *item;
     int64_t items;
     bool done;
@@ -478,7 +485,7 @@ static int batch_gather(faas_context *ctx, const struct model *m, struct seat **
         int32_t axis = m->inputs[i].batch_axis;
         int64_t at = 0;
 
-        all->in[i] = seats[0]->call->in[i];
+        all->in[i] = seats[0]->call.in[i];
         if (axis < 0)
             continue;
         all->in[i].shape[axis] = items;
@@ -488,7 +495,7 @@ static int batch_gather(faas_context *ctx, const struct model *m, struct seat **
         if (all->in[i].data == NULL)
             return FAAS_ENOMEM;
         for (size_t s = 0; s < count; s++) {
-            rows_copy(&all->in[i], at, &seats[s]->call->in[i], axis, true);
+            rows_copy(&all->in[i], at, &seats[s]->call.in[i], axis, true);
             at += seats[s]->items;
         }
     }
@@ -506,7 +513,7 @@ static bool batch_scatter(const struct model *m, struct seat **seats, size_t cou
             all->out[i].shape[m->outputs[i].batch_axis] != items)
             return false;
     for (size_t s = 0; s < count; s++) {
-        struct call *call = seats[s]->call;
+        struct call *call = &seats[s]->call;
         faas_context *ctx = seats[s]->item->ctx;
 
         for (size_t i = 0; i < m->output_count; i++) {
@@ -532,9 +539,10 @@ static bool batch_run(faas_context *ctx, struct model *m, const struct instance 
                       struct seat **seats, size_t count)
 {
     faas_tensor in[FAAS_TENSORS_MAX], out[FAAS_TENSORS_MAX];
-    struct call all = {.in = in, .out = out};
+    struct call all;
     int64_t items = 0;
 
+    call_begin(&all, in, out);
     for (size_t s = 0; s < count; s++)
         items += seats[s]->items;
     if (count < 2 || batch_gather(ctx, m, seats, count, items, &all) != 0)
@@ -546,34 +554,23 @@ static bool batch_run(faas_context *ctx, struct model *m, const struct instance 
            batch_scatter(m, seats, count, &all, items);
 }
 
-/* Reads the items; those that are wrong fail here, alone. Returns how many are left. */
-static size_t batch_read(struct model *m, faas_item *items, size_t count,
-                         struct seat *seats, struct call *calls, faas_tensor *tensors)
+/* Reads an item into a seat. False if it is wrong: then it fails here, alone. */
+static bool seat_read(struct model *m, struct seat *seat, faas_item *item)
 {
-    size_t good = 0, ports = m->input_count + m->output_count;
+    struct call *call = &seat->call;
+    int code = call_read(item->ctx, m, item->input, call);
 
-    for (size_t i = 0; i < count; i++) {
-        struct call *call = &calls[good];
-        int code;
-
-        *call = (struct call){.in = tensors + good * ports,
-                              .out = tensors + good * ports + m->input_count};
-        code = call_read(items[i].ctx, m, items[i].input, call);
-        seats[good] = (struct seat){call, &items[i], 0, false};
-        if (code == 0)
-            seats[good].items = call_items(m, call->in);
-        if (code == 0 && seats[good].items <= 0) {
-            code = FAAS_ETYPE;
-            (void)snprintf(call->why, sizeof call->why,
-                           "the inputs have no items, or "
-                           "different numbers of them");
-        }
-        if (code != 0)
-            items[i].code = call_end(items[i].ctx, call, code);
-        else
-            good++;
+    seat->item = item;
+    seat->items = code == 0 ? call_items(m, call->in) : 0;
+    seat->done = false;
+    if (code == 0 && seat->items <= 0) {
+        code = FAAS_ETYPE;
+        (void)snprintf(call->why, sizeof call->why,
+                       "the inputs have no items, or different numbers of them");
     }
-    return good;
+    if (code != 0)
+        item->code = call_end(item->ctx, call, code);
+    return code == 0;
 }
 
 /* Runs the calls that are like the first one that is not done; those that cannot be run
@@ -586,15 +583,15 @@ static void batch_step(faas_context *ctx, struct model *m,
 
     for (size_t i = 0; i < count; i++)
         if (!seats[i].done &&
-            (alike == 0 || calls_match(m, group[0]->call, seats[i].call)))
+            (alike == 0 || calls_match(m, &group[0]->call, &seats[i].call)))
             group[alike++] = &seats[i];
     if (batch_run(ctx, m, instance, group, alike))
         return;
     for (size_t i = 0; i < alike; i++) {
         faas_context *own = group[i]->item->ctx;
-        int code = call_run(own, m, instance, group[i]->call);
+        int code = call_run(own, m, instance, &group[i]->call);
 
-        group[i]->item->code = call_end(own, group[i]->call, code);
+        group[i]->item->code = call_end(own, &group[i]->call, code);
         group[i]->done = true;
     }
 }
@@ -603,27 +600,29 @@ static int model_batch(faas_context *ctx, faas_item *items, size_t count)
 {
     struct model *m = faas_user(ctx);
     const struct instance *instance = faas_state(ctx);
-    struct call *calls = malloc(count * sizeof *calls);
-    struct seat *seats = malloc(count * sizeof *seats);
-    struct seat **group = malloc(count * sizeof *group);
-    faas_tensor *tensors =
-        malloc(count * (m->input_count + m->output_count) * sizeof *tensors);
+    size_t ports = m->input_count + m->output_count, good = 0;
+    struct seat *seats = NULL, **group;
+    faas_tensor *tensors;
 
-    if (count == 1 || !m->batches || calls == NULL || seats == NULL || group == NULL ||
-        tensors == NULL) {
+    if (count > 1 && m->batches) // one block for all three
+        seats = malloc(count * (sizeof *seats + ports * sizeof *tensors + sizeof *group));
+    if (seats == NULL) {
         for (size_t i = 0; i < count; i++)
             items[i].code = call_alone(items[i].ctx, m, instance, items[i].input);
-    } else {
-        size_t good = batch_read(m, items, count, seats, calls, tensors);
-
-        for (size_t i = 0; i < good; i++)
-            if (!seats[i].done)
-                batch_step(ctx, m, instance, seats, good, group);
+        return 0;
     }
-    free(tensors);
-    free(group);
+    tensors = (faas_tensor *)(void *)(seats + count);
+    group = (struct seat **)(void *)(tensors + count * ports);
+    for (size_t i = 0; i < count; i++) {
+        faas_tensor *own = tensors + good * ports;
+
+        call_begin(&seats[good].call, own, own + m->input_count);
+        good += seat_read(m, &seats[good], &items[i]);
+    }
+    for (size_t i = 0; i < good; i++)
+        if (!seats[i].done)
+            batch_step(ctx, m, instance, seats, good, group);
     free(seats);
-    free(calls);
     return 0;
 }
 
@@ -638,15 +637,11 @@ static int warm_up(faas_context *ctx, struct model *m, const struct instance *in
 
 static void model_close(void *state, void *user)
 {
-    struct instance *instance = state;
+    const struct instance *instance = state;
     struct model *m = user;
-    uint64_t held = instance->held;
 
     m->engine.close(instance->made);
-    (void)pthread_mutex_lock(&m->lock);
-    m->stats.instances--;
-    (void)pthread_mutex_unlock(&m->lock);
-    model_drop(m, held);
+    model_drop(m, instance);
 }
 
 static int model_init(faas_context *ctx, void **state)
@@ -664,7 +659,7 @@ static int model_init(faas_context *ctx, void **state)
     status = m->engine.open(m->loaded, &instance->made, &instance->held);
     if (status != FAAS_OK) {
         code = faas_fail(ctx, status, "%s", faas_error_text());
-        model_drop(m, 0);
+        model_drop(m, NULL);
         return code;
     }
     (void)pthread_mutex_lock(&m->lock);
@@ -856,7 +851,7 @@ static faas_status describe_look(void *user, void *arg)
     put(w, ",");
     put_ports(w, "outputs", m->outputs, m->output_count);
     put(w, "}");
-    model_drop(m, 0);
+    model_drop(m, NULL);
     return w->failed ? faas_error_set(FAAS_ESYSTEM, "describe: the writer ended it")
                      : FAAS_OK;
 }

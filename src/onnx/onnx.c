@@ -9,15 +9,16 @@
 #include "graphs.h"
 #include "ort.h"
 
+#include <faas/clock.h>
+
 #include <dlfcn.h>
-#include <stdatomic.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef FAAS_ONNXRUNTIME
@@ -80,14 +81,6 @@ struct instance {
     void **values;  /* inputs, then outputs: those of the last run */
     float **tables; /* of outputs that are maps */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* Whether a call of the engine went well; otherwise its words are the error text. */
 static bool went(const struct faas_onnx *onnx, void *status, faas_status failure)
@@ -576,8 +569,10 @@ static bool tensor_read(const struct faas_onnx *onnx, void *value, faas_tensor *
     good = went(onnx, ort->GetTensorTypeAndShape(value, &info), FAAS_ESYSTEM) &&
            went(onnx, ort->GetTensorElementType(info, &type), FAAS_ESYSTEM) &&
            went(onnx, ort->GetDimensionsCount(info, &rank), FAAS_ESYSTEM);
-    if (good && rank > FAAS_RANK_MAX) {
-        (void)faas_error_set(FAAS_ESYSTEM, "onnx: an output of rank %zu", rank);
+    if (good && (rank > FAAS_RANK_MAX || faas_element_size((faas_element)type) == 0)) {
+        (void)faas_error_set(FAAS_ESYSTEM,
+                             "onnx: an output of rank %zu, of elements of type %d", rank,
+                             type);
         good = false;
     }
     good = good &&
@@ -593,7 +588,7 @@ static bool tensor_read(const struct faas_onnx *onnx, void *value, faas_tensor *
     t->bytes = faas_element_size(t->type);
     for (size_t d = 0; d < rank; d++)
         t->bytes *= (uint64_t)t->shape[d];
-    return t->bytes != 0 || faas_element_size(t->type) != 0;
+    return true;
 }
 
 /* One map of a sequence: its values into a row. */
@@ -680,7 +675,7 @@ static faas_status onnx_run(void *instance, const faas_tensor *inputs,
     for (size_t v = 0; v < l->output_count; v++)
         if (outputs[v].data != NULL && !value_of(onnx, &outputs[v], &out[v]))
             return FAAS_ESYSTEM;
-    begun = timed ? now_ns() : 0;
+    begun = timed ? faas_clock_now(NULL) : 0;
     if (!went(onnx,
               onnx->ort.Run(i->session->made, NULL, l->input_names,
                             (const void *const *)in, l->input_count, l->output_names,
@@ -688,7 +683,7 @@ static faas_status onnx_run(void *instance, const faas_tensor *inputs,
               FAAS_ESYSTEM))
         return FAAS_ESYSTEM;
     if (timed) {
-        uint64_t took = now_ns() - begun, before = atomic_load(&l->run_ns);
+        uint64_t took = faas_clock_now(NULL) - begun, before = atomic_load(&l->run_ns);
 
         i->timed++;
         if (before == 0 || took < before)
