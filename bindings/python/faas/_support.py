@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What the compiled part calls in Python: coroutines on their loop, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import logging
+import math
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+from . import _faas
+
+logger = logging.getLogger("faas")
+
+# The context of a coroutine: it runs on another thread than its invocation.
+_task_context: contextvars.ContextVar[_faas.Context | None] = contextvars.ContextVar(
+    "faas.context", default=None
+)
+
+
+def context() -> _faas.Context:
+    """The context of the handler that runs.
+
+    Raises LookupError outside of handlers. Costs a fraction of a microsecond.
+    """
+    found = _faas.context() or _task_context.get()
+    if found is None:
+        raise LookupError("no handler runs here")
+    return found
+
+
+def log_failure(name: str, error: BaseException | None) -> None:
+    """A handler failed whose caller does not hear of it."""
+    logger.error("%s failed", name, exc_info=error)
+
+
+class Tasks:
+    """The coroutines of an app that run now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[concurrent.futures.Future[Any], Any] = {}
+
+    def add(self, task: concurrent.futures.Future[Any], future: Any) -> None:
+        with self._lock:
+            self._running[task] = future
+
+    def remove(self, task: concurrent.futures.Future[Any]) -> None:
+        with self._lock:
+            self._running.pop(task, None)
+
+    def cancel(self, future: Any = None) -> None:
+        """Cancels the one of a future, or all."""
+        with self._lock:
+            tasks = [t for t, f in self._running.items() if future is None or f is future]
+        for task in tasks:
+            task.cancel()
+
+
+async def _in_context(coroutine: Coroutine[Any, Any, Any], context: _faas.Context) -> Any:
+    _task_context.set(context)
+    return await coroutine
+
+
+def _run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Runs it on a loop of its own, whatever runs on this thread."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
+def run_on_loop(
+    function: Any, coroutine: Coroutine[Any, Any, Any], context: _faas.Context, future: Any
+) -> Any:
+    """Runs a handler's coroutine on the app's event loop, and waits for it on this thread."""
+    app = function.app
+    loop: asyncio.AbstractEventLoop | None = app.loop
+    body = _in_context(coroutine, context)
+    if app.is_virtual:
+        return _run_apart(body)
+    if loop is None or loop.is_closed():
+        body.close()
+        coroutine.close()
+        raise RuntimeError(
+            f"{function.name} is a coroutine, and the app has no event loop: "
+            "use `async with app`, or set app.loop"
+        )
+    task = asyncio.run_coroutine_threadsafe(body, loop)
+    app._tasks.add(task, future)
+    try:
+        left = context.remaining
+        return task.result(None if math.isinf(left) else left)
+    except concurrent.futures.CancelledError:
+        raise asyncio.CancelledError(f"{function.name} was cancelled") from None
+    except TimeoutError:
+        task.cancel() # does nothing if it is the handler's own
+        raise
+    finally:
+        app._tasks.remove(task)
+
+
+def cancel_on_loop(future: Any) -> None:
+    """Cancels the coroutine of a future, if it runs."""
+    future.function.app._tasks.cancel(future)
+
+

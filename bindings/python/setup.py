@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Builds faas._faas with the core inside it: a wheel that needs no libfaas.
+
+The core is built by CMake in the tree around this folder, or taken from FAAS_CORE, a static
+library that was built with FAAS_TESTS=OFF or ON. libffi and mimalloc stay shared libraries.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+here = Path(__file__).resolve().parent
+tree = here.parent.parent
+
+
+class Build(build_ext):
+    def run(self) -> None:
+        core = os.environ.get("FAAS_CORE")
+        if core is None:
+            folder = Path(self.build_temp).resolve() / "core"
+            configure = ["cmake", "-S", str(tree), "-B", str(folder)]
+            configure += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DFAAS_TESTS=OFF"]
+            configure += ["-DFAAS_EXAMPLES=OFF", "-DFAAS_INSTALL=OFF", "-DFAAS_PYTHON_TESTS=OFF"]
+            try:
+                subprocess.run(configure, check=True, stdout=sys.stderr)
+                subprocess.run(
+                    ["cmake", "--build", str(folder), "--target", "faas_static", "-j2"],
+                    check=True,
+                    stdout=sys.stderr,
+                )
+            except FileNotFoundError:
+                sys.exit("faas needs cmake and a C compiler. On Debian: apt-get install "
+                         "cmake gcc libffi-dev libmimalloc-dev libxxhash-dev python3-dev")
+            core = str(folder / "libfaas.a")
+        for extension in self.extensions:
+            # libc before mimalloc, whose malloc() is not to become that of the process.
+            extension.extra_link_args[:0] = [core, "-lc"]
+        super().run()
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "faas._faas",
+            sources=sorted(str(p.relative_to(here)) for p in (here / "src").glob("*.c")),
+            depends=["src/faasmodule.h"],
+            include_dirs=[str(tree / "include")],
+            define_macros=[
+                ("Py_LIMITED_API", "0x030B0000"),
+                ("FAAS_STATIC", "1"),
+                ("_DEFAULT_SOURCE", "1"),
+            ],
+            extra_compile_args=[
+                "-std=c11",
+                "-fvisibility=hidden",
+                # What is not in the stable ABI is an error, not a guess.
+                "-Werror=implicit-function-declaration",
+            ],
+            extra_link_args=[
+                "-lffi", "-lmimalloc", "-lpthread", "-ldl", "-lm", "-Wl,--exclude-libs,ALL",
+            ],
+            py_limited_api=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    cmdclass={"build_ext": Build},
+)
