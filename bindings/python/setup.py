@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Builds faas._faas with the core inside it: a wheel that needs no libfaas.
 
-The core is built by CMake in the tree around this folder, or taken from FAAS_CORE, a static
-library that was built with FAAS_TESTS=OFF or ON. libffi and mimalloc stay shared libraries.
+The core is built by CMake in the tree around this folder, or taken from FAAS_CORE, the
+library that its target faas_embedded makes. libffi and mimalloc stay shared libraries.
 """
 
 import os
@@ -24,18 +24,18 @@ class Build(build_ext):
             folder = Path(self.build_temp).resolve() / "core"
             configure = ["cmake", "-S", str(tree), "-B", str(folder)]
             configure += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DFAAS_TESTS=OFF"]
-            configure += ["-DFAAS_EXAMPLES=OFF", "-DFAAS_INSTALL=OFF", "-DFAAS_PYTHON_TESTS=OFF"]
+            configure += ["-DFAAS_EXAMPLES=OFF", "-DFAAS_INSTALL=OFF"]
             try:
                 subprocess.run(configure, check=True, stdout=sys.stderr)
                 subprocess.run(
-                    ["cmake", "--build", str(folder), "--target", "faas_static", "-j2"],
+                    ["cmake", "--build", str(folder), "--target", "faas_embedded", "-j2"],
                     check=True,
                     stdout=sys.stderr,
                 )
             except FileNotFoundError:
                 sys.exit("faas needs cmake and a C compiler. On Debian: apt-get install "
                          "cmake gcc libffi-dev libmimalloc-dev libxxhash-dev python3-dev")
-            core = str(folder / "libfaas.a")
+            core = str(folder / "libfaas_embedded.a")
         for extension in self.extensions:
             # libc before mimalloc, whose malloc() is not to become that of the process.
             extension.extra_link_args[:0] = [core, "-lc"]

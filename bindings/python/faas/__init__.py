@@ -55,6 +55,7 @@ from ._errors import (  # noqa: E402
     WrongType,
 )
 from ._faas import Context, Delivery, Event, Future  # noqa: E402
+from ._model import Model  # noqa: E402
 from ._support import context  # noqa: E402
 
 __version__ = "0.1.0"
@@ -78,6 +79,7 @@ __all__ = [
     "InitError",
     "Invalid",
     "LoadError",
+    "Model",
     "NotAllowed",
     "NotFound",
     "OFF",

@@ -13,11 +13,14 @@ import json
 import logging
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from os import PathLike, environ, fspath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from . import _faas, _support
 from ._faas import Delivery, Event, Future
+from ._model import Model
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,7 +198,7 @@ class App(_faas.Runtime):
         self._source_text = source if source is not None else "/" + name
         self._options = options
         self._report = logging.getLogger("faas.report").info if report else None
-        self._functions: dict[str, Function[..., Any] | Symbol] = {}
+        self._functions: dict[str, _faas.Function[..., Any]] = {}
         self._registered: dict[str, tuple[Any, ...]] = {}
         self._wishes: list[tuple[Any, ...]] = []
         self._rule_numbers = itertools.count(1)
@@ -215,7 +218,7 @@ class App(_faas.Runtime):
         self.close()
         self._start(virtual)
         for name, function in self._functions.items():
-            function._register(*self._registered[name])
+            cast(Any, function)._register(*self._registered[name])
         for wish in wishes:
             self._wish(*wish)
 
@@ -379,6 +382,37 @@ class App(_faas.Runtime):
         self._functions[as_name] = symbol
         self._registered[as_name] = (policy, library, name)
         return symbol
+
+    def model(
+        self,
+        path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        library: str | None = None,
+        batch_axes: str | None = None,
+        **policy: Any,
+    ) -> Model:
+        """Makes an ONNX model a function of this app. Nothing is loaded before its first
+        call.
+
+        :param path: its file.
+        :param name: in the app; default: the file's, without its ending.
+        :param library: ONNX Runtime's shared object (1.14 or newer); default: the one in
+            the environment variable ``FAAS_ONNXRUNTIME``, else the system's.
+        :param batch_axes: ``"input=0,state=1"``: along which dimension items lie side by
+            side, where the model does not tell.
+        :param policy: as of function(); with ``batch_max`` calls that meet are run as one.
+
+        Raises LoadError if there is no ONNX Runtime.
+        """
+        _check_policy(policy)
+        where = fspath(path)
+        model = Model(self, name if name is not None else Path(where).stem)
+        what = (policy, where, library or environ.get("FAAS_ONNXRUNTIME"), batch_axes)
+        model._register(*what)
+        self._functions[model.name] = model
+        self._registered[model.name] = what
+        return model
 
     # ---- events
 

@@ -11,6 +11,7 @@
  *     function.c  Function: registered callables, and how they are run
  *     symbol.c    Symbol: C functions by signature
  *     future.c    Future: submitted calls
+ *     model.c     Model: ONNX models, with buffers in and out
  *     runtime.c   Runtime: opening, closing, publishing, numbers
  *     module.c    the module, and what goes wrong as exceptions */
 #ifndef FAASMODULE_H
@@ -34,7 +35,7 @@
 /* Of a module, one per interpreter. */
 struct state {
     PyTypeObject *runtime_type, *function_type, *symbol_type, *event_type, *context_type,
-        *future_type, *await_type;
+        *future_type, *await_type, *tensor_type, *model_type;
     PyObject *error;         /* faas._errors.error(status, text, retry_after, code) */
     PyObject *log;           /* faas._support.log_failure(function) */
     PyObject *run_loop;      /* faas._support.run_on_loop(function, call, context) */
@@ -219,6 +220,11 @@ void runtime_event_ended(const faas_record *record, void *user);
 /* Settles the futures that have ended. */
 int runtime_drain(struct runtime *self);
 
+/* What the library writes, as a str. */
+typedef faas_status runtime_writer(faas_runtime *rt, faas_fn fn, faas_write *write,
+                                   void *user);
+PyObject *runtime_written(struct runtime *self, faas_fn fn, runtime_writer *write);
+
 /* ---- event.c ---- */
 
 extern PyType_Spec event_spec;
@@ -265,6 +271,10 @@ PyObject *symbol_answer(struct state *state, const faas_layout *layout,
                         const void *block);
 /* Packs arguments; `*keep` holds what the block points to. */
 void *symbol_pack(struct function *self, PyObject *args, PyObject **keep);
+
+/* ---- model.c ---- */
+
+extern PyType_Spec tensor_spec, model_spec;
 
 /* ---- future.c ---- */
 

@@ -169,6 +169,10 @@ static int module_exec(PyObject *module)
     state->symbol_type = state->function_type == NULL
                              ? NULL
                              : type_make(module, &symbol_spec, state->function_type);
+    state->model_type = state->function_type == NULL
+                            ? NULL
+                            : type_make(module, &model_spec, state->function_type);
+    state->tensor_type = type_make(module, &tensor_spec, NULL);
     state->event_type = type_make(module, &event_spec, NULL);
     state->context_type = type_make(module, &context_spec, NULL);
     state->future_type = type_make(module, &future_spec, NULL);
@@ -180,6 +184,7 @@ static int module_exec(PyObject *module)
     state->get_running_loop = attribute("asyncio", "get_running_loop");
     state->cancelled = attribute("asyncio", "CancelledError");
     if (state->runtime_type == NULL || state->symbol_type == NULL ||
+        state->model_type == NULL || state->tensor_type == NULL ||
         state->event_type == NULL || state->context_type == NULL ||
         state->future_type == NULL || state->await_type == NULL ||
         state->delivery_type == NULL || state->loads == NULL || state->dumps == NULL ||
@@ -199,6 +204,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->event_type);
     Py_VISIT(state->context_type);
     Py_VISIT(state->future_type);
+    Py_VISIT(state->model_type);
+    Py_VISIT(state->tensor_type);
     Py_VISIT(state->await_type);
     Py_VISIT(state->delivery_type);
     Py_VISIT(state->error);
@@ -218,6 +225,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->event_type);
     Py_CLEAR(state->context_type);
     Py_CLEAR(state->future_type);
+    Py_CLEAR(state->model_type);
+    Py_CLEAR(state->tensor_type);
     Py_CLEAR(state->await_type);
     Py_CLEAR(state->delivery_type);
     Py_CLEAR(state->error);

@@ -507,8 +507,7 @@ static int text_write(const char *piece, size_t size, void *user)
     return 0;
 }
 
-static PyObject *written(struct runtime *self,
-                         faas_status (*write)(faas_runtime *, faas_write *, void *))
+PyObject *runtime_written(struct runtime *self, faas_fn fn, runtime_writer *write)
 {
     faas_runtime *rt = runtime_use(self);
     struct text text = {NULL, 0, 0};
@@ -519,7 +518,7 @@ static PyObject *written(struct runtime *self,
     if (rt == NULL)
         return NULL;
     runtime_enter(self, &gil, true);
-    status = write(rt, text_write, &text);
+    status = write(rt, fn, text_write, &text);
     runtime_leave(self, &gil);
     result = status == FAAS_OK
                  ? PyUnicode_DecodeUTF8(text.data, (Py_ssize_t)text.size, "replace")
@@ -528,16 +527,30 @@ static PyObject *written(struct runtime *self,
     return result;
 }
 
+static faas_status write_prometheus(faas_runtime *rt, faas_fn fn, faas_write *write,
+                                    void *user)
+{
+    (void)fn;
+    return faas_prometheus(rt, write, user);
+}
+
+static faas_status write_description(faas_runtime *rt, faas_fn fn, faas_write *write,
+                                     void *user)
+{
+    (void)fn;
+    return faas_describe_json(rt, write, user);
+}
+
 static PyObject *runtime_prometheus(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return written(of(self), faas_prometheus);
+    return runtime_written(of(self), (faas_fn){0, 0, 0}, write_prometheus);
 }
 
 static PyObject *runtime_describe_json(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return written(of(self), faas_describe_json);
+    return runtime_written(of(self), (faas_fn){0, 0, 0}, write_description);
 }
 
 static PyObject *runtime_async_stats(PyObject *object, PyObject *unused)
