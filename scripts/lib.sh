@@ -9,11 +9,15 @@
 
 need_to_build="cmake=cmake ninja=ninja-build gcc=gcc pkg-config=pkg-config libc6-dev
     libffi-dev libxxhash-dev libmimalloc-dev zlib1g-dev"
+need_to_python="$need_to_build python3-dev python3-venv python3-setuptools python3-wheel
+    python3-build"
 need_to_test="$need_to_build g++=g++ clang=clang nm=binutils python3=python3 spin=spin check
-    relacy-dev doxygen=doxygen libuv1-dev libglib2.0-dev libxgboost-dev"
+    relacy-dev doxygen=doxygen libuv1-dev libglib2.0-dev libxgboost-dev $need_to_python
+    python3-pytest python3-numpy mypy=mypy"
 need_to_bench="$need_to_build g++=g++ python3=python3 libglib2.0-dev libboost-dev
     libuv1-dev libtbb-dev libconcurrentqueue-dev libzmq3-dev libyajl-dev libsimdjson-dev"
 need_to_fuzz="$need_to_build g++=g++ clang=clang check relacy-dev libclang-rt-14-dev python3=python3"
+need_to_bench_python="$need_to_python python3-numpy python3-blinker python3-pyee"
 need_to_plot="gnuplot=gnuplot-nox"
 need_to_fetch="npm=npm ca-certificates"
 
@@ -150,6 +154,30 @@ models_find() {
 # Configures and builds a preset.
 build_preset() { # PRESET
     (cd "$root" && cmake --preset "$1" && cmake --build --preset "$1")
+}
+
+# Builds the wheel of the Python package and installs it into a fresh environment, which sees
+# Debian's packages, but nothing of the tree. Prints nothing but errors.
+python_environment=$root/build/python-env
+build_python() {
+    package=$root/build/python-package
+    rm -rf "$package" "$python_environment"
+    mkdir -p "$package"
+    (cd "$root" && cmake --preset release >/dev/null &&
+        cmake --build --preset release --target faas_embedded) || return 1
+    # A copy: what setuptools leaves behind is not for the tree.
+    mkdir -p "$package/bindings"
+    cp -r "$root/bindings/python" "$package/bindings/python"
+    ln -s "$root/include" "$package/include"
+    (cd "$package/bindings/python" &&
+        FAAS_CORE=$root/build/release/libfaas_embedded.a \
+            /usr/bin/python3 -m build --no-isolation --wheel . >"$package/build.log" 2>&1) || {
+        cat "$package/build.log" >&2
+        return 1
+    }
+    /usr/bin/python3 -m venv --system-site-packages "$python_environment" &&
+        "$python_environment/bin/pip" install -q --no-index --no-deps \
+            "$package"/bindings/python/dist/faas-*-cp311-abi3-*.whl
 }
 
 # Builds the demo alone: it needs neither C++ nor what only tests and benches use.

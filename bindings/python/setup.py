@@ -57,6 +57,8 @@ setup(
             extra_compile_args=[
                 "-std=c11",
                 "-fvisibility=hidden",
+                # As the core: what is thread-local is looked at with every handler.
+                "-ftls-model=initial-exec",
                 # What is not in the stable ABI is an error, not a guess.
                 "-Werror=implicit-function-declaration",
             ],

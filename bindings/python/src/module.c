@@ -157,7 +157,7 @@ static PyStructSequence_Field delivery_fields[] = {
     {NULL, NULL}};
 
 static PyStructSequence_Desc delivery_desc = {
-    "faas._faas.Delivery", "What became of an event, counted.", delivery_fields, 6};
+    "faas.Delivery", "What became of an event, counted.", delivery_fields, 6};
 
 static int module_exec(PyObject *module)
 {
