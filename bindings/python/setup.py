@@ -32,9 +32,10 @@ class Build(build_ext):
                     check=True,
                     stdout=sys.stderr,
                 )
-            except FileNotFoundError:
-                sys.exit("faas needs cmake and a C compiler. On Debian: apt-get install "
-                         "cmake gcc libffi-dev libmimalloc-dev libxxhash-dev python3-dev")
+            except (FileNotFoundError, subprocess.CalledProcessError) as error:
+                sys.exit(f"{error}\nfaas needs cmake, make, a C compiler and three libraries. "
+                         "On Debian: apt-get install cmake make gcc libc6-dev libffi-dev "
+                         "libmimalloc-dev libxxhash-dev python3-dev")
             core = str(folder / "libfaas_embedded.a")
         for extension in self.extensions:
             # libc before mimalloc, whose malloc() is not to become that of the process.
