@@ -6,12 +6,17 @@
  *
  * The bare run is the engine's own table called with tensors that are ready: the values
  * of ONNX Runtime are made in it, as in a call. Batches: forty threads call, so that
- * something always waits; an item costs the time in the handler by the items. */
+ * something always waits; an item costs the time in the handler by the items. Boosted
+ * trees take part where libfaas-xgboost is built; they keep no graph. */
 #define _GNU_SOURCE // sched_setaffinity()
 #include "bench.h"
 
 #include <faas/onnx.h>
+#ifdef BENCH_XGBOOST
+#include <faas/xgboost.h>
+#endif
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -29,29 +34,46 @@ static const char *models_dir, *library;
 
 /* A model, and a call of it for one item; `axis` of each input is that of the batch. */
 struct subject {
+    const faas_engine *(*engine)(void);
     const char *name, *file, *axes;
     size_t input_count, output_count;
     faas_tensor inputs[INPUTS_MAX];
     int axis[INPUTS_MAX];
+    unsigned present; // one number of so many, the others are NaN; 0: all are, as zeros
     bool batches;
     char path[512], texts[12][96];
 };
 
+static const faas_engine *graphs(void)
+{
+    return faas_onnx_engine(onnx);
+}
+
+#ifdef BENCH_XGBOOST
+static const faas_engine *trees(void)
+{
+    return faas_xgboost(FAAS_XGBOOST_VALUE);
+}
+#endif
+
 static int64_t rate = 16000;
 
 static struct subject subjects[] = {
-    {.name = "iris",
+    {.engine = graphs,
+     .name = "iris",
      .file = "iris_rf/model.onnx",
      .input_count = 1,
      .output_count = 2,
      .inputs = {{.type = FAAS_F32, .rank = 2, .shape = {1, 4}, .bytes = 16}},
      .batches = true},
-    {.name = "mnist",
+    {.engine = graphs,
+     .name = "mnist",
      .file = "mnist/model.onnx",
      .input_count = 1,
      .output_count = 1,
      .inputs = {{.type = FAAS_F32, .rank = 4, .shape = {1, 1, 28, 28}, .bytes = 3136}}},
-    {.name = "silero",
+    {.engine = graphs,
+     .name = "silero",
      .file = "silero_vad/model.onnx",
      .axes = "input=0,state=1,output=0,stateN=1",
      .input_count = 3,
@@ -61,13 +83,32 @@ static struct subject subjects[] = {
                 {.type = FAAS_I64, .rank = 0, .bytes = 8, .data = &rate}},
      .axis = {0, 1, -1},
      .batches = true},
-    {.name = "squeezenet",
+    {.engine = graphs,
+     .name = "squeezenet",
      .file = "squeezenet_fp16/model_f32_dynbatch.onnx",
      .input_count = 1,
      .output_count = 1,
      .inputs =
          {{.type = FAAS_F32, .rank = 4, .shape = {1, 3, 224, 224}, .bytes = 602112}},
      .batches = true},
+#ifdef BENCH_XGBOOST
+    {.engine = trees,
+     .name = "agaricus",
+     .file = "xgb_agaricus/agaricus.json",
+     .input_count = 1,
+     .output_count = 1,
+     .inputs = {{.type = FAAS_F32, .rank = 2, .shape = {1, 127}, .bytes = 508}},
+     .present = 6,
+     .batches = true},
+    {.engine = trees,
+     .name = "dermatology",
+     .file = "xgb_agaricus/xgdermatology.model",
+     .input_count = 1,
+     .output_count = 1,
+     .inputs = {{.type = FAAS_F32, .rank = 2, .shape = {1, 33}, .bytes = 132}},
+     .present = 3,
+     .batches = true},
+#endif
 };
 
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
@@ -81,6 +122,7 @@ static const char *text_of(struct subject *s, unsigned at, const char *what)
 /* ---- the bare engine ---- */
 
 struct bare {
+    const faas_engine *engine;
     void *loaded, *instance;
     faas_bytes bytes;
     faas_tensor inputs[INPUTS_MAX], outputs[2];
@@ -103,38 +145,44 @@ static faas_bytes file_read(const char *path)
     return faas_bytes_of(bytes, (size_t)stat.st_size);
 }
 
-/* Zeros of a tensor with `items` along its batch axis. */
-static void tensor_make(faas_tensor *t, int axis, int64_t items)
+/* Makes the inputs of a subject, with `items` along their batch axes. */
+static void inputs_make(faas_tensor *inputs, const struct subject *s, int64_t items)
 {
-    if (axis < 0)
-        return;
-    t->bytes = t->bytes / (uint64_t)t->shape[axis] * (uint64_t)items;
-    t->shape[axis] = items;
-    t->data = calloc(1, (size_t)t->bytes);
+    memcpy(inputs, s->inputs, sizeof s->inputs);
+    for (size_t i = 0; i < s->input_count; i++) {
+        faas_tensor *t = &inputs[i];
+        int axis = s->axis[i];
+        float *numbers;
+
+        if (axis < 0)
+            continue;
+        t->bytes = t->bytes / (uint64_t)t->shape[axis] * (uint64_t)items;
+        t->shape[axis] = items;
+        t->data = numbers = calloc(1, (size_t)t->bytes);
+        for (size_t k = 0; s->present != 0 && k < t->bytes / sizeof *numbers; k++)
+            numbers[k] = k % s->present == 0 ? 1 : NAN;
+    }
 }
 
 static void bare_open(struct bare *b, const struct subject *s, int64_t items)
 {
-    const faas_engine *engine = faas_onnx_engine(onnx);
+    const faas_engine *engine = s->engine();
     uint64_t held;
 
+    b->engine = engine;
     b->bytes = file_read(s->path);
     b->output_count = s->output_count;
     bench_check(
         engine->load(FAAS_MODEL(.path = s->path), b->bytes, engine->user, &b->loaded),
         s->name);
     bench_check(engine->open(b->loaded, &b->instance, &held), s->name);
-    memcpy(b->inputs, s->inputs, sizeof b->inputs);
-    for (size_t i = 0; i < s->input_count; i++)
-        tensor_make(&b->inputs[i], s->axis[i], items);
+    inputs_make(b->inputs, s, items);
 }
 
 static void bare_close(struct bare *b, const struct subject *s)
 {
-    const faas_engine *engine = faas_onnx_engine(onnx);
-
-    engine->close(b->instance);
-    engine->unload(b->loaded);
+    b->engine->close(b->instance);
+    b->engine->unload(b->loaded);
     for (size_t i = 0; i < s->input_count; i++)
         if (s->axis[i] >= 0)
             free(b->inputs[i].data);
@@ -148,8 +196,7 @@ static void bare_run(void *user, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         for (size_t o = 0; o < b->output_count; o++)
             b->outputs[o].data = NULL;
-        bench_check(faas_onnx_engine(onnx)->run(b->instance, b->inputs, b->outputs),
-                    "run");
+        bench_check(b->engine->run(b->instance, b->inputs, b->outputs), "run");
     }
 }
 
@@ -167,10 +214,8 @@ static struct callee callee_of(const struct subject *s, const faas_function *pol
     size_t size;
     void *room;
 
-    memcpy(inputs, s->inputs, sizeof inputs);
-    for (size_t i = 0; i < s->input_count; i++)
-        tensor_make(&inputs[i], s->axis[i], 1);
-    bench_check(faas_model_register(rt, faas_onnx_engine(onnx),
+    inputs_make(inputs, s, 1);
+    bench_check(faas_model_register(rt, s->engine(),
                                     FAAS_MODEL(.path = s->path, .batch_axes = s->axes),
                                     policy, &callee.fn),
                 s->name);
@@ -361,9 +406,13 @@ static void colds(void)
 {
     for (unsigned i = 0; i < SUBJECTS; i++) {
         struct subject *s = &subjects[i];
-        double without = cold_ms(s, 1), with = cold_ms(s, FAAS_FOREVER);
+        double without, with;
         bench_figure ratio;
 
+        if (s->engine != graphs)
+            continue;
+        without = cold_ms(s, 1);
+        with = cold_ms(s, FAAS_FOREVER);
         (void)bench_once(text_of(s, 9, "cold start, optimised anew"), "ms", without);
         (void)bench_once(text_of(s, 10, "cold start, graph kept"), "ms", with);
         ratio = bench_once(text_of(s, 11, "kept / anew"), "ratio", with / without);
