@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
-# The libraries under libfaas, as the targets faas::ffi and faas::mimalloc. The build reads
-# this file, and so does the installed package: whoever links the static library links
-# them. One that is not found gets no target, and a program with the shared library does
-# not miss it.
+# What is linked under libfaas, as the target faas::ffi. The build reads this file, and so
+# does the installed package: whoever links the static library links it. If it is not found
+# there is no target, and a program with the shared library does not miss it.
 #
-# Libraries are looked for by name, because Debian has a CMake package for one of them and
-# a pkg-config file for the other, and neither for both.
+# It is looked for by name, because not every system has its pkg-config file.
 include(CMakeFindDependencyMacro)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_dependency(Threads)
@@ -25,4 +23,3 @@ function(faas_find target header library)
 endfunction()
 
 faas_find(faas::ffi ffi.h ffi)
-faas_find(faas::mimalloc mimalloc.h mimalloc)

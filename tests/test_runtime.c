@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_runtime.c - opening, closing, several runtimes, and want of memory everywhere. */
+#define _GNU_SOURCE // RTLD_DEFAULT
 #include "runtime_support.h"
+
+#include <dlfcn.h>
 
 /* ---- opening ---- */
 
@@ -1410,16 +1413,43 @@ START_TEST(user_free_runs_once_whichever_allocation_fails)
 }
 END_TEST
 
-SUITE_MAIN(
-    "runtime", open_refuses_what_is_out_of_range, open_knows_older_and_newer_programs,
-    open_refuses_a_thread_for_a_clock_that_is_moved_by_hand,
-    open_leaks_nothing_whichever_allocation_fails, runtimes_open_and_close_quickly,
-    a_handle_that_is_stale_or_foreign_or_made_up_gives_enoent,
-    two_runtimes_do_not_see_each_other, many_runtimes_in_turn_are_told_apart_by_hints,
-    close_is_refused_inside_a_handler_of_that_runtime_alone,
-    while_it_closes_every_call_gets_eclosed, running_handlers_are_told_that_it_closes,
-    running_handlers_may_still_call_and_are_refused, close_in_a_storm_ends_everything,
-    close_waits_for_a_publish_that_began_before_a_subscription_changed,
-    every_call_survives_the_failure_of_any_one_allocation,
-    every_call_survives_the_failure_of_all_allocations_from_any_on, close_needs_no_memory,
-    user_free_runs_once_whichever_allocation_fails)
+#ifndef FAASI_SANITIZED // where memory is malloc()'s
+START_TEST(by_default_memory_is_mimallocs_whose_names_nobody_else_finds)
+{
+    FILE *maps;
+    char line[4096];
+    bool there = false;
+    faas_runtime *rt;
+
+    ck_assert_ok(faas_runtime_open(&rt, NULL));
+    maps = fopen("/proc/self/maps", "re");
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof line, maps) != NULL)
+        there |= strstr(line, "/libmimalloc.so") != NULL;
+    (void)fclose(maps);
+    ck_assert(there);
+    ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "mi_malloc"));
+    ck_assert_ok(faas_runtime_close(rt));
+}
+END_TEST
+#endif
+
+SUITE_MAIN("runtime",
+#ifndef FAASI_SANITIZED
+           by_default_memory_is_mimallocs_whose_names_nobody_else_finds,
+#endif
+           open_refuses_what_is_out_of_range, open_knows_older_and_newer_programs,
+           open_refuses_a_thread_for_a_clock_that_is_moved_by_hand,
+           open_leaks_nothing_whichever_allocation_fails, runtimes_open_and_close_quickly,
+           a_handle_that_is_stale_or_foreign_or_made_up_gives_enoent,
+           two_runtimes_do_not_see_each_other,
+           many_runtimes_in_turn_are_told_apart_by_hints,
+           close_is_refused_inside_a_handler_of_that_runtime_alone,
+           while_it_closes_every_call_gets_eclosed,
+           running_handlers_are_told_that_it_closes,
+           running_handlers_may_still_call_and_are_refused,
+           close_in_a_storm_ends_everything,
+           close_waits_for_a_publish_that_began_before_a_subscription_changed,
+           every_call_survives_the_failure_of_any_one_allocation,
+           every_call_survives_the_failure_of_all_allocations_from_any_on,
+           close_needs_no_memory, user_free_runs_once_whichever_allocation_fails)

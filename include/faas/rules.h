@@ -29,7 +29,8 @@ typedef struct faas_ruleset faas_ruleset;
  */
 typedef struct faas_ruleset_options {
     size_t size;                     /**< sizeof(faas_ruleset_options) */
-    const faas_allocator *allocator; /**< borrowed until close; default: mimalloc */
+    const faas_allocator *allocator; /**< borrowed until close; default: mimalloc, or
+                                          malloc() where that is not installed */
     uint32_t pattern_bytes_max;      /**< of a pattern's text; default 1 MiB, at most
                                           1 GiB */
     uint32_t depth_max;              /**< brackets inside each other; default 64, at most

@@ -71,7 +71,8 @@ typedef struct faas_runtime_options {
                                           repeatable */
     faas_clock *clock;               /**< borrowed until close; default: the machine's */
     const faas_allocator *allocator; /**< borrowed until close and until the last result
-                                          is released; default: mimalloc */
+                                          is released; default: mimalloc, or malloc()
+                                          where that is not installed */
     faas_write *report;              /**< takes a REPORT line per call; default: none. On
                                           the thread of the call, after it,
                                           concurrently */

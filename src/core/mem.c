@@ -2,33 +2,79 @@
 /* mem.c - the library's own memory, and the import of versioned structs. */
 #include "mem.h"
 
+#include <dlfcn.h>
+#include <mimalloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The sanitizers know malloc, and nothing of what is inside mimalloc. */
-#ifdef FAASI_SANITIZED
-#include <stdlib.h>
-#define default_malloc(size) malloc(size)
-#define default_mfree(memory) free(memory)
-#else
-#include <mimalloc.h>
 /* mi_malloc() aligns what holds a max_align_t for one, as malloc() does;
  * mi_malloc_aligned() of the same size takes a larger block to find such a place in. */
 _Static_assert(_Alignof(max_align_t) >= FAASI_ALIGN, "malloc() aligns less than we say");
-#define default_malloc(size) mi_malloc((size) < FAASI_ALIGN ? FAASI_ALIGN : (size))
-#define default_mfree(memory) mi_free(memory)
+
+#ifdef FAASI_SANITIZED // they see what is written past a block's end, not past a rounded one's
+enum { DEFAULT_LEAST = 1 };
+#else
+enum { DEFAULT_LEAST = FAASI_ALIGN };
 #endif
+
+/* mimalloc is not linked but opened, at the first allocation, for ourselves alone: it has
+ * a malloc() and C++'s operators new and delete too. Linked, it stands before the C++
+ * library that a C program's libraries bring, whose operators then are half of one and
+ * half of the other; and what those allocate is the host's affair, not ours. */
+static void *first_malloc(size_t size);
+
+static void *(*_Atomic default_malloc)(size_t size) = first_malloc;
+static void (*_Atomic default_mfree)(void *memory) = free;
+
+static void default_choose(void)
+{
+    void *(*take)(size_t) = malloc;
+#ifndef FAASI_SANITIZED // the sanitizers know malloc, and nothing of what is inside mimalloc
+    char name[40];
+    void *library, *symbols[2] = {NULL, NULL};
+    void (*give)(void *);
+
+    (void)snprintf(name, sizeof name, "libmimalloc.so.%d", MI_MALLOC_VERSION / 100);
+    /* It stays for good: threads run its code when they end. */
+    library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library != NULL) {
+        symbols[0] = dlsym(library, "mi_malloc");
+        symbols[1] = dlsym(library, "mi_free");
+    }
+    if (symbols[0] != NULL && symbols[1] != NULL) {
+        memcpy(&take, &symbols[0], sizeof take);
+        memcpy(&give, &symbols[1], sizeof give);
+        atomic_store_explicit(&default_mfree, give, memory_order_relaxed);
+    }
+#endif
+    /* Release: who has a block from it finds what frees it. Pairs with default_alloc(). */
+    atomic_store_explicit(&default_malloc, take, memory_order_release);
+}
+
+static void *first_malloc(size_t size)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, default_choose);
+    return atomic_load_explicit(&default_malloc, memory_order_acquire)(size);
+}
 
 static void *default_alloc(size_t size, void *user)
 {
     (void)user;
-    return default_malloc(size);
+    return atomic_load_explicit(&default_malloc, memory_order_acquire)(
+        size < DEFAULT_LEAST ? DEFAULT_LEAST : size);
 }
 
+/* Relaxed: the block came to this thread from where it was allocated. */
 static void default_free(void *memory, size_t size, void *user)
 {
     (void)size;
     (void)user;
-    default_mfree(memory);
+    atomic_load_explicit(&default_mfree, memory_order_relaxed)(memory);
 }
 
 const faas_allocator faasi_default_allocator = {default_alloc, default_free, NULL};

@@ -9,7 +9,7 @@
 
 #include "base.h"
 
-/* The allocator of a host that names none: mimalloc. */
+/* The allocator of a host that names none: mimalloc; malloc() where that is not found. */
 extern const faas_allocator faasi_default_allocator;
 
 /* NULL stands for the default. */

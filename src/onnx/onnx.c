@@ -25,14 +25,9 @@
 #define FAAS_ONNXRUNTIME ""
 #endif
 
-/* Its own C++ library before what the process has: mimalloc, which the core uses, brings an
- * operator new with it, and would keep what the engine frees. The sanitizers want theirs
- * before all, and refuse this. */
-#ifdef FAASI_SANITIZED
+/* Without RTLD_DEEPBIND: C++ lets the program have operators new and delete of its own, and
+ * then the engine must have those, as its C++ library has if it was there before. */
 enum { LIBRARY_MODE = RTLD_NOW | RTLD_LOCAL };
-#else
-enum { LIBRARY_MODE = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND };
-#endif
 
 /* From here on sharing a session is free; and how many runs tell how long one takes. */
 #define SHARE_NS UINT64_C(1000000)
