@@ -16,9 +16,11 @@
 enum { UNLUCKY = 13, HELD = 123456789 };
 
 static struct {
-    unsigned refs, loads, unloads, opens, closes;
-    atomic_uint runs, rows;
-    bool load_fails, open_fails, scales, unforeseen, stops;
+    unsigned refs, loads, unloads;
+    atomic_uint opens, closes, runs, rows;
+    bool load_fails, open_fails, scales, unforeseen;
+    atomic_bool stops;
+    uint64_t held; /* by an instance; 0: HELD */
     sem_t entered, leave;
 } engine;
 
@@ -77,7 +79,7 @@ static faas_status engine_open(void *loaded, void **instance, uint64_t *held)
         return faas_error_set(FAAS_ESYSTEM, "plain: it does not open");
     engine.opens++;
     *instance = loaded;
-    *held = HELD;
+    *held = engine.held == 0 ? HELD : engine.held;
     return FAAS_OK;
 }
 
@@ -135,11 +137,19 @@ static const faas_engine plain = {.size = sizeof plain,
 
 static faas_runtime *rt;
 
-static void world_open(void)
+static void world_open_with(uint64_t memory_bytes)
 {
-    ck_assert_ok(faas_runtime_open(&rt, NULL));
+    faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
+
+    options.memory_bytes = memory_bytes;
+    ck_assert_ok(faas_runtime_open(&rt, &options));
     ck_assert_int_eq(sem_init(&engine.entered, 0, 0), 0);
     ck_assert_int_eq(sem_init(&engine.leave, 0, 0), 0);
+}
+
+static void world_open(void)
+{
+    world_open_with(0);
 }
 
 static void world_close(void)
@@ -717,6 +727,144 @@ START_TEST(calls_with_unlike_inputs_beside_the_batch_are_run_apart)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+static uint64_t held_now(void)
+{
+    faas_keepalive_stats stats = {.size = sizeof stats};
+
+    ck_assert_ok(faas_keepalive_stats_get(rt, &stats));
+    return stats.held_bytes;
+}
+
+static void ck_over(faas_fn fn, const char *words)
+{
+    static const float x[] = {1, 2};
+    faas_result *result;
+
+    ck_assert_status(faas_invoke(rt, fn, faas_bytes_of(x, 8), 0, &result), FAAS_EINIT);
+    ck_assert_ptr_null(result);
+    ck_assert_msg(strstr(faas_error_text(), words) != NULL, "%s", faas_error_text());
+    ck_assert_uint_eq(engine.opens, engine.closes);
+    ck_assert_uint_eq(engine.loads, engine.unloads);
+}
+
+START_TEST(a_model_that_takes_more_than_all_may_is_refused_and_a_smaller_one_runs)
+{
+    static const float x[] = {1, 2};
+    faas_model_stats stats = {.size = sizeof stats};
+    uint64_t before;
+    faas_fn fn;
+
+    world_open_with(HELD - 1);
+    fn = model_of(FAAS_FUNCTION(.name = "m"));
+    before = held_now();
+    for (unsigned round = 1; round < 4; round++) {
+        ck_over(fn, "init of m: an instance takes 12");
+        ck_assert_ptr_nonnull(
+            strstr(faas_error_text(), ", over the runtime's memory_bytes, 123456788"));
+        ck_assert_uint_eq(engine.loads, round); // one try for a call
+        ck_assert_uint_eq(held_now(), before);
+        ck_assert_ok(faas_model_stats_get(rt, fn, &stats));
+        ck_assert_uint_eq(stats.held_bytes + stats.instances, 0);
+    }
+    engine.held = HELD / 2;
+    ck_answers(fn, x, 1);
+    ck_answers(fn, x, 1);
+    ck_assert_uint_eq(engine.loads, 4);
+    world_close();
+}
+END_TEST
+
+START_TEST(a_model_that_takes_more_than_its_own_budget_is_refused)
+{
+    static const float x[] = {1, 2};
+    faas_fn fn;
+
+    world_open();
+    fn = model_of(FAAS_FUNCTION(.name = "m", .budget_bytes = HELD - 1));
+    ck_over(fn, "over its budget_bytes, 123456788");
+    ck_assert_ok(
+        faas_function_update(rt, fn, FAAS_FUNCTION(.budget_bytes = HELD + 100000)));
+    ck_answers(fn, x, 1);
+    ck_assert_ok(faas_function_unregister(rt, fn));
+    ck_assert_status(
+        faas_model_register(
+            rt, &plain, FAAS_MODEL(.bytes = faas_str("plain")),
+            FAAS_FUNCTION(.name = "m", .budget_bytes = HELD - 1, .provisioned = 1), &fn),
+        FAAS_EINIT);
+    ck_assert_ptr_nonnull(strstr(faas_error_text(), "over its budget_bytes"));
+    world_close();
+}
+END_TEST
+
+START_TEST(what_a_model_turns_out_to_take_closes_what_is_idle)
+{
+    static const float x[] = {1, 2};
+    faas_fn a, b;
+
+    world_open_with(HELD + HELD / 2);
+    a = model_of(FAAS_FUNCTION(.name = "a"));
+    ck_assert_ok(faas_model_register(rt, &plain, FAAS_MODEL(.bytes = faas_str("plain")),
+                                     FAAS_FUNCTION(.name = "b"), &b));
+    for (unsigned round = 0; round < 3; round++) {
+        ck_answers(a, x, 1);
+        ck_assert_uint_eq(engine.opens - engine.closes, 1);
+        ck_answers(b, x, 1);
+        ck_assert_uint_eq(engine.opens - engine.closes, 1);
+        ck_assert_uint_le(held_now(), HELD + HELD / 2);
+    }
+    world_close();
+}
+END_TEST
+
+/* Two calls at a time, where one instance fits: how much another takes is known once it
+ * was there. */
+static void pairs(const faas_function *policy)
+{
+    static const float x[] = {1, 2};
+    faas_function_stats stats = {.size = sizeof stats};
+    faas_fn fn = model_of(policy);
+
+    for (unsigned round = 0; round < 6; round++) {
+        struct caller c[2];
+
+        engine.stops = true;
+        for (unsigned i = 0; i < 2; i++)
+            caller_start(&c[i], fn, x, sizeof x);
+        do {
+            (void)sched_yield();
+            ck_assert_ok(faas_function_stats_get(rt, fn, &stats, NULL));
+        } while (stats.concurrency + stats.waiting < 2);
+        engine.stops = false;
+        for (unsigned i = 0; i < 2; i++)
+            (void)sem_post(&engine.leave);
+        for (unsigned i = 0; i < 2; i++) {
+            ck_assert_int_eq(pthread_join(c[i].thread, NULL), 0);
+            ck_float_is(&c[i], 4);
+        }
+        while (sem_trywait(&engine.entered) == 0)
+            continue;
+        while (sem_trywait(&engine.leave) == 0)
+            continue;
+        faas_runtime_sweep(rt, NULL);
+        ck_assert_uint_eq(engine.opens - engine.closes, 1);
+    }
+    ck_assert_msg(engine.opens <= 2, "%u instances were made", engine.opens);
+}
+
+START_TEST(where_one_instance_fits_calls_wait_for_it_instead_of_loading_more)
+{
+    for (int own = 0; own < 2; own++) {
+        engine.opens = engine.closes = 0;
+        world_open_with(own ? 0 : HELD + HELD / 2);
+        pairs(FAAS_FUNCTION(.name = "m", .on_full = FAAS_FULL_WAIT, .concurrency = 2,
+                            .budget_bytes = own ? HELD + HELD / 2 : 0));
+        world_close();
+    }
+}
+END_TEST
+
 SUITE_MAIN("model", what_is_packed_is_seen_again_where_it_stands,
            a_message_with_any_byte_less_is_none, tensors_that_cannot_be_make_no_message,
            bytes_of_the_only_input_are_answered_with_bytes,
@@ -732,4 +880,8 @@ SUITE_MAIN("model", what_is_packed_is_seen_again_where_it_stands,
            calls_that_wait_are_run_as_one_and_each_has_its_own_rows,
            a_model_that_is_removed_while_it_runs_stays_until_it_has_run,
            in_a_batch_whoever_is_to_blame_fails_alone,
-           calls_with_unlike_inputs_beside_the_batch_are_run_apart)
+           calls_with_unlike_inputs_beside_the_batch_are_run_apart,
+           a_model_that_takes_more_than_all_may_is_refused_and_a_smaller_one_runs,
+           a_model_that_takes_more_than_its_own_budget_is_refused,
+           what_a_model_turns_out_to_take_closes_what_is_idle,
+           where_one_instance_fits_calls_wait_for_it_instead_of_loading_more)

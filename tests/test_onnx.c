@@ -955,6 +955,46 @@ START_TEST(what_is_evicted_goes_back_to_the_system)
 END_TEST
 #endif
 
+#ifndef FAASI_SANITIZED // whose allocator does not tell
+START_TEST(a_model_over_the_budget_is_refused_each_time_and_a_smaller_one_runs)
+{
+    static float picture[3 * 224 * 224];
+    faas_onnx_options o = {.size = sizeof o, .cache_bytes = 1};
+    faas_runtime_options options = FAAS_RUNTIME_OPTIONS_INIT;
+    faas_model_stats stats = {.size = sizeof stats};
+    long before = 0;
+    faas_fn large, small;
+
+    options.memory_bytes = 2 << 20;
+    o.library = library[0] == '\0' ? NULL : library;
+    ck_assert_ok(faas_runtime_open(&rt, &options));
+    ck_assert_ok(faas_onnx_open(&o, &onnx));
+    large =
+        model_of("squeezenet_fp16/model_f32_dynbatch.onnx", FAAS_FUNCTION(.name = "s"));
+    small = model_of("mnist/model.onnx", FAAS_FUNCTION(.name = "d"));
+    for (int round = 0; round < 12; round++) {
+        ck_assert_status(
+            faas_invoke(rt, large, faas_bytes_of(picture, sizeof picture), 0, NULL),
+            FAAS_EINIT);
+        ck_assert_msg(strstr(faas_error_text(), "over the runtime's memory_bytes, "
+                                                "2097152") != NULL,
+                      "%s", faas_error_text());
+        ck_assert_ok(faas_model_stats_get(rt, large, &stats));
+        ck_assert_uint_eq(stats.instances + stats.held_bytes, 0);
+        faas_result_release(result_of(small, picture, 3136));
+        (void)malloc_trim(0);
+        if (round == 1)
+            before = private_kib();
+    }
+    ck_assert_msg(private_kib() < before + 1024, "%ld KiB, then %ld", before,
+                  private_kib());
+    ck_assert_ok(faas_model_stats_get(rt, small, &stats));
+    ck_assert_uint_eq(stats.loads, 1); // it was not closed for what could not stay
+    world_close();
+}
+END_TEST
+#endif
+
 START_TEST(after_twenty_loads_and_evictions_of_every_model_memory_is_as_it_was)
 {
     static const struct {
@@ -1017,6 +1057,7 @@ int main(void)
         where_no_graph_can_be_written_models_run_all_the_same,
 #ifndef FAASI_SANITIZED
         what_is_evicted_goes_back_to_the_system,
+        a_model_over_the_budget_is_refused_each_time_and_a_smaller_one_runs,
 #endif
         after_twenty_loads_and_evictions_of_every_model_memory_is_as_it_was};
     const char *models = getenv("FAAS_MODELS_DIR"), *data = getenv("FAAS_DATA_DIR");

@@ -288,6 +288,10 @@ FAAS_API void *faas_instance_alloc(faas_context *ctx, size_t size);
 /**
  * Counts memory that the instance holds and the library does not see, a loaded model, say,
  * against the budgets, as if it had been allocated by faas_instance_alloc(). In init.
+ *
+ * An instance that by itself turns out to take more than the runtime's memory_bytes or the
+ * function's budget_bytes is closed, and its call is FAAS_EINIT. Otherwise others that are
+ * idle are closed for it.
  */
 FAAS_API void faas_instance_holds(faas_context *ctx, uint64_t bytes);
 

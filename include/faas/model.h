@@ -208,7 +208,9 @@ typedef struct faas_engine {
  *         FAAS_ETYPE    an input's name, type, rank or shape is not the model's; the
  *                       message says which, what was expected and what came
  *         FAAS_ESYSTEM  the engine failed; the message has its words
- * A model that cannot be loaded is FAAS_EINIT, with the engine's words.
+ * A model that cannot be loaded is FAAS_EINIT, with the engine's words; also one whose
+ * instance takes more than the runtime's memory_bytes or its own budget_bytes: how much
+ * that is the engine knows only once it is there.
  *
  * Thread: any.
  * Since:  0.1

@@ -51,6 +51,8 @@ struct faasi_tally {
     uint32_t number; /* of the function, for the keep-alive policy; 0: never called */
     bool asked;      /* it knows of a call for which an instance is to be made */
     double start_ns, instance_bytes; /* measured and smoothed: what a cold start takes */
+    uint64_t beside_bytes; /* the least that an instance took, once one was made beside
+                              another; 0: none was */
     uint64_t cold_starts, init_errors, evictions, init_ns;
     uint64_t calls, errors, timeouts, run_ticks, wait_ticks, billed_kib_ms, peak_bytes;
     double used_byte_ns;

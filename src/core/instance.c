@@ -187,6 +187,15 @@ static uint64_t function_bytes(struct faasi_function *f)
     return bytes;
 }
 
+/* What one more instance of `f` is expected to take: what it declares, or what those took
+ * that were made beside others. Holds: lock. */
+static uint64_t expected_bytes(const struct faasi_function *f, uint64_t declared)
+{
+    uint64_t beside = f->instances == 0 ? 0 : f->tally->beside_bytes;
+
+    return beside > declared ? beside : declared;
+}
+
 /* Whether a function's own limits allow it so many bytes more. Nothing is ended for that:
  * who comes here found none of its instances idle. Holds: lock. */
 static bool function_affords(struct faasi_function *f, uint64_t need)
@@ -212,12 +221,13 @@ static bool function_is_over(struct faasi_function *f)
 bool faasi_instance_afford(struct faasi_gate *gate, struct faasi_cell *cell)
 {
     uint64_t declared = declared_bytes(cell->function);
-    uint64_t need = faasi_ticks_after(declared, FAASI_HEAP_BYTES);
+    uint64_t expected = expected_bytes(cell->function, declared);
+    uint64_t need = faasi_ticks_after(expected, FAASI_HEAP_BYTES);
 
     /* What was ended still counts until it is closed: the caller closes it and comes
      * again, or is served by who does. */
     faasi_warm_ask(&gate->warm, cell->function->tally);
-    if (!function_affords(cell->function, declared))
+    if (!function_affords(cell->function, expected))
         return false;
     while (faasi_ticks_after(faasi_read(&gate->held_bytes), need) > gate->budget_bytes)
         if (need > gate->budget_bytes ||
@@ -248,6 +258,36 @@ void faasi_instances_trim(struct faasi_gate *gate, struct faasi_function *f)
 }
 
 /* ---- making ---- */
+
+/* Whether the budgets hold this instance by itself. What it declared was asked for before
+ * init; what that counted beside is known only now. */
+static faas_status fits_alone(struct faasi_gate *gate,
+                              const struct faasi_instance *instance)
+{
+    struct faasi_function *f = instance->function;
+    uint64_t bytes = faasi_instance_bytes(instance), own = faasi_read(&f->budget_bytes);
+    uint64_t most;
+
+    if (bytes == instance->declared_bytes)
+        return FAAS_OK;
+    if (bytes > own)
+        return faasi_fail(FAAS_EINIT,
+                          "init of %s: an instance takes %llu bytes, over its "
+                          "budget_bytes, %llu",
+                          f->entry.name, (unsigned long long)bytes,
+                          (unsigned long long)own);
+    faasi_lock(&gate->lock);
+    most = gate->budget_bytes;
+    faasi_unlock(&gate->lock);
+    bytes += FAASI_HEAP_BYTES;
+    if (bytes > most)
+        return faasi_fail(FAAS_EINIT,
+                          "init of %s: an instance takes %llu bytes, over the runtime's "
+                          "memory_bytes, %llu",
+                          f->entry.name, (unsigned long long)bytes,
+                          (unsigned long long)most);
+    return FAAS_OK;
+}
 
 /* Runs init in the cell's context, and says in words why it failed. */
 static faas_status run_init(struct faasi_gate *gate, struct faasi_cell *cell,
@@ -281,6 +321,8 @@ static faas_status run_init(struct faasi_gate *gate, struct faasi_cell *cell,
         status = faasi_fail(FAAS_EINIT, "init of %s: %llu ns, over its limit of %llu",
                             f->entry.name, (unsigned long long)*init_ns,
                             (unsigned long long)faasi_read(&f->init_timeout_ns));
+    else
+        status = fits_alone(gate, instance);
     faasi_heap_wipe(cell->heap);
     return status;
 }
@@ -383,6 +425,7 @@ static faas_status instance_start(struct faasi_gate *gate, struct faasi_cell *ce
     f->starting--;
     if (status == FAAS_OK) {
         instance_list(gate, cell, instance, *init_ns);
+        faasi_instances_shrink(gate); // it may have counted more than it declared
         if (f->limit != NULL)
             faasi_admission_started(&f->limit->admission, *init_ns);
     } else {
@@ -585,6 +628,7 @@ uint64_t faasi_instances_sweep(struct faasi_gate *gate, uint64_t now)
     uint64_t soonest = UINT64_MAX;
     struct faasi_instance *next;
 
+    faasi_instances_shrink(gate);
     for (struct faasi_instance *i = gate->instances; i != NULL; i = next) {
         struct faasi_function *f = i->function;
         uint64_t since = faasi_instance_idle_since(i);

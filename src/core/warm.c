@@ -346,6 +346,9 @@ void faasi_warm_start(struct faasi_warm *warm, struct faasi_instance *instance,
         tally->start_ns, (double)(init_ns < LEAST_INIT_NS ? LEAST_INIT_NS : init_ns));
     cell->looked_calls = faasi_read(&cell->counters.calls) + running;
     measure(warm, tally, instance);
+    if (tally->beside_bytes == 0 ? instance->function->instances > 1
+                                 : faasi_instance_bytes(instance) < tally->beside_bytes)
+        tally->beside_bytes = faasi_instance_bytes(instance);
     faasi_warm_retime(warm, instance->function);
     faasi_policy_start(warm->policy, instance->number, tally->number, time_now(warm));
 }
