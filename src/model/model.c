@@ -403,11 +403,12 @@ static int call_run(faas_context *ctx, struct model *m, const struct instance *i
     return FAAS_ESYSTEM;
 }
 
+/* Answers, or fails; only for want of memory without a reason given. */
 static int call_end(faas_context *ctx, const struct call *call, int code)
 {
     if (code == 0)
         return faas_reply_as_is(ctx, call->answer);
-    return call->why[0] == '\0' ? code : faas_fail(ctx, code, "%s", call->why);
+    return faas_fail(ctx, code, "%s", call->why[0] == '\0' ? "no memory" : call->why);
 }
 
 /* A call that comes alone. */
@@ -652,7 +653,7 @@ static int model_init(faas_context *ctx, void **state)
     int code;
 
     if (instance == NULL)
-        return FAAS_ENOMEM;
+        return faas_fail(ctx, FAAS_ENOMEM, "model: no memory");
     status = model_take(m);
     if (status != FAAS_OK)
         return faas_fail(ctx, status, "%s", faas_error_text());

@@ -610,7 +610,10 @@ static bool row_read(const struct faas_onnx *onnx, const void *maps, size_t inde
         *columns = t.shape[0];
         grown = realloc(*table, (size_t)(rows * t.shape[0] + 1) * sizeof **table);
         good = grown != NULL;
-        *table = good ? grown : *table;
+        if (good)
+            *table = grown;
+        else
+            (void)faas_error_set(FAAS_ENOMEM, "onnx: no memory");
     }
     if (good)
         memcpy(*table + (int64_t)index * *columns, t.data, (size_t)t.bytes);
