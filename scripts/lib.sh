@@ -15,7 +15,8 @@ need_to_test="$need_to_build g++=g++ clang=clang nm=binutils python3=python3 spi
     relacy-dev doxygen=doxygen libuv1-dev libglib2.0-dev libxgboost-dev $need_to_python
     python3-pytest python3-numpy mypy=mypy"
 need_to_bench="$need_to_build g++=g++ python3=python3 libglib2.0-dev libboost-dev
-    libuv1-dev libtbb-dev libconcurrentqueue-dev libzmq3-dev libyajl-dev libsimdjson-dev"
+    libuv1-dev libtbb-dev libconcurrentqueue-dev libzmq3-dev libyajl-dev libsimdjson-dev
+    libxgboost-dev"
 need_to_fuzz="$need_to_build g++=g++ clang=clang check relacy-dev libclang-rt-14-dev python3=python3"
 need_to_bench_python="$need_to_python python3-numpy python3-blinker python3-pyee"
 need_to_plot="gnuplot=gnuplot-nox"
