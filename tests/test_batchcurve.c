@@ -120,6 +120,82 @@ START_TEST(a_gain_is_found_though_runs_are_interrupted)
 }
 END_TEST
 
+/* Trees: what a run takes is nearly the same for one item and for many. */
+static double trees(uint32_t n)
+{
+    return 48000 + 1500.0 * n;
+}
+
+static uint32_t random_next(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* What an item costs when `waiting` always wait, in the second half of `runs`, of which
+ * one in four is interrupted and takes up to 50 times as long, not counted. */
+static double learned_in_noise(curve_of *of, uint32_t waiting, unsigned runs,
+                               uint32_t seed)
+{
+    struct faasi_batchcurve curve = {.picks = 0};
+    double ticks = 0;
+    uint64_t done = 0;
+
+    for (unsigned i = 0; i < runs; i++) {
+        uint32_t n = faasi_batchcurve_pick(&curve, waiting, 64);
+        uint32_t chance = random_next(&seed);
+        double longer = chance % 4 == 0 ? 1.5 + chance / 4 % 49 : 1;
+
+        faasi_batchcurve_learn(&curve, n, (uint64_t)(of(n) * longer));
+        if (i >= runs / 2) {
+            ticks += of(n);
+            done += n;
+        }
+    }
+    return ticks / (double)done;
+}
+
+/* A size of which every run was interrupted so far stands in the way of larger ones. */
+START_TEST(a_gain_is_found_whichever_runs_were_interrupted)
+{
+    double gain = trees(1) / best_fixed(trees, 64), least = gain, sum = 0;
+    uint32_t at = 0, poor = 0;
+
+    for (uint32_t seed = 1; seed <= 2000; seed++) {
+        double got = trees(1) / learned_in_noise(trees, 160, 1000, seed * 2654435761u);
+
+        poor += got - 1 < 0.8 * (gain - 1);
+        sum += got;
+        if (got < least) {
+            least = got;
+            at = seed;
+        }
+    }
+    ck_assert_msg(poor <= 10, "%u of 2000 are poor; seed %u: %.2f of %.2f; mean %.2f",
+                  poor, at, least, gain, sum / 2000);
+    ck_assert_msg(least - 1 >= 0.4 * (gain - 1), "seed %u: %.2f of %.2f", at, least,
+                  gain);
+}
+END_TEST
+
+/* Dearer by a little is not told from interrupted; twice as dear is. */
+START_TEST(who_loses_by_batches_is_hardly_slower_though_runs_are_interrupted)
+{
+    double sum = 0;
+
+    for (uint32_t seed = 1; seed <= 1000; seed++) {
+        double each = learned_in_noise(quadratic, 64, 2000, seed * 2654435761u);
+
+        ck_assert_msg(each <= 1.2 * quadratic(1), "seed %u: %.3f", seed,
+                      each / quadratic(1));
+        sum += learned_in_noise(losing, 64, 2000, seed * 2654435761u) / losing(1);
+    }
+    ck_assert_double_le(sum / 1000, 1.1);
+}
+END_TEST
+
 START_TEST(who_loses_by_batches_is_hardly_slower_than_without)
 {
     ck_assert_double_le(learned(losing, 64, 64, 10000, 0), 1.002 * losing(1));
@@ -213,6 +289,8 @@ END_TEST
 SUITE_MAIN("batchcurve", sizes_fall_into_the_largest_class_that_they_fill,
            a_gain_is_found_to_four_fifths_at_any_backlog,
            a_gain_is_found_though_runs_are_interrupted,
+           a_gain_is_found_whichever_runs_were_interrupted,
+           who_loses_by_batches_is_hardly_slower_though_runs_are_interrupted,
            who_loses_by_batches_is_hardly_slower_than_without,
            who_gains_nothing_runs_single_items,
            a_large_batch_is_not_tried_where_a_small_one_lost,

@@ -2,7 +2,17 @@
 /* batchcurve.c - the learned cost of batches. */
 #include "batchcurve.h"
 
-enum { KNOWN = 2, GAP_FIRST = 32, GAP_LAST = 4096, SMOOTH = 8, STREAK = 8 };
+/* How many runs make a class known, and that it loses certain; and for how many the shortest
+ * counts alone. */
+enum {
+    KNOWN = 2,
+    SURE = 6,
+    YOUNG = 8,
+    GAP_FIRST = 32,
+    GAP_LAST = 4096,
+    SMOOTH = 8,
+    STREAK = 8
+};
 
 /* What is so much dearer per item than the best still counts as equal. */
 static const double SLACK = 1.04;
@@ -66,10 +76,12 @@ void faasi_batchcurve_learn(struct faasi_batchcurve *curve, uint32_t size, uint6
         *curve = (struct faasi_batchcurve){.picks = 0};
     if (curve->at[class].samples == 0) {
         curve->at[class].ticks = took;
-    } else if (!known(curve, class)) {
-        if (took < old)
-            curve->at[class].ticks = took;
-    } else {
+    } else if (curve->at[class].samples < YOUNG && took < old) {
+        /* The others were interrupted. Nobody would find out: what looks dear is hardly
+         * ever run again, where what looks cheap soon is. */
+        curve->at[class].ticks = took;
+        curve->probe_gap = GAP_FIRST;
+    } else if (known(curve, class)) {
         /* A run that was interrupted must not make its size look dear. */
         if (took > DEARER * old && old > 0)
             took = DEARER * old;
@@ -147,15 +159,17 @@ static uint32_t size_paying(const struct faasi_batchcurve *curve, uint32_t most)
 }
 
 /* A size that was not measured yet and is worth it: the largest that waits, but not more
- * than twice what is known, and not beyond what loses. 0 if there is none. */
+ * than twice what is known, and not beyond what loses; that itself, while a few runs are
+ * all that says so. 0 if there is none. */
 static uint32_t size_new(const struct faasi_batchcurve *curve, uint32_t most)
 {
-    uint32_t top = class_size(class_top(curve));
+    unsigned class = class_top(curve);
+    uint32_t top = class_size(class);
     uint32_t size = faasi_batchcurve_fit(most < 2 * top ? most : 2 * top);
 
-    if (size <= top || cost_each(curve, top) > cost_least(curve, top) * LOSES)
-        return 0;
-    return size;
+    if (cost_each(curve, top) > cost_least(curve, top) * LOSES)
+        return size >= top && curve->at[class].samples < SURE ? top : 0;
+    return size > top ? size : 0;
 }
 
 /* Half of the choice, or the most up to twice of it, in turn. */

@@ -11,8 +11,9 @@
  * as good, within SLACK, the smallest, because every item waits for the whole batch.
  * Sizes are tried from below, twice what is known at most, and only while the largest
  * known one does not lose: so a handler that loses by batching is never put through a
- * large batch to find out. Later a neighbour of the choice is tried now and then, less
- * and less often while that changes nothing.
+ * large batch to find out. That it loses is believed after some runs, of which the
+ * shortest counts. Later a neighbour of the choice is tried now and then, less and less
+ * often while that changes nothing.
  *
  * Layer: 1 structures. Includes base.h only. Pure. */
 #ifndef FAASI_BATCHCURVE_H
