@@ -2,7 +2,8 @@
 """Builds faas._faas with the core inside it: a wheel that needs no libfaas.
 
 The core is built by CMake in the tree around this folder, or taken from FAAS_CORE, the
-library that its target faas_embedded makes. libffi and mimalloc stay shared libraries.
+library that its target faas_embedded makes. libffi stays a shared library, and
+mimalloc is one that the core opens where it is installed.
 """
 
 import os
@@ -38,8 +39,7 @@ class Build(build_ext):
                          "libmimalloc-dev libxxhash-dev python3-dev")
             core = str(folder / "libfaas_embedded.a")
         for extension in self.extensions:
-            # libc before mimalloc, whose malloc() is not to become that of the process.
-            extension.extra_link_args[:0] = [core, "-lc"]
+            extension.extra_link_args.insert(0, core)
         super().run()
 
 
@@ -64,7 +64,7 @@ setup(
                 "-Werror=implicit-function-declaration",
             ],
             extra_link_args=[
-                "-lffi", "-lmimalloc", "-lpthread", "-ldl", "-lm", "-Wl,--exclude-libs,ALL",
+                "-lffi", "-lpthread", "-ldl", "-lm", "-Wl,--exclude-libs,ALL",
             ],
             py_limited_api=True,
         )
