@@ -49,8 +49,12 @@ static bool look_around(struct faasi_worker *worker)
         relax();
         found = atomic_load_explicit(&async->inlet.head, memory_order_relaxed) != head ||
                 atomic_load_explicit(&crew->pokes, memory_order_relaxed) != pokes;
-        if (i % 64 == 0 && faasi_clock_system_ns() - begun > async->spin_ns)
-            break;
+        if (i % 64 == 0) {
+            uint64_t now = faasi_clock_system_ns();
+
+            if (now - begun > async->spin_ns || now == 0) // or it stands still
+                break;
+        }
     }
     atomic_store_explicit(&crew->park.looking, 0, memory_order_seq_cst);
     return found;

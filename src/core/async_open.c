@@ -225,7 +225,6 @@ faas_status faasi_async_init(struct faasi_async *async, faas_runtime *rt,
                              const faas_runtime_options *options)
 {
     faas_status status;
-    struct timespec unix_now;
 
     async->rt = rt;
     async->clock = rt->gate.clock;
@@ -235,10 +234,9 @@ faas_status faasi_async_init(struct faasi_async *async, faas_runtime *rt,
     limits_set(async, options);
     faasi_write(&async->armed_ns, FAAS_FOREVER);
     /* A virtual clock counts since 1970; the machine's since its boot. */
-    (void)clock_gettime(CLOCK_REALTIME, &unix_now);
     if (async->clock->source != FAASI_CLOCK_VIRTUAL)
-        async->unix_ahead_ns = (int64_t)unix_now.tv_sec * 1000000000 + unix_now.tv_nsec -
-                               (int64_t)faasi_async_now_ns(async);
+        async->unix_ahead_ns =
+            (int64_t)(faasi_clock_unix_ns() - faasi_async_now_ns(async));
     faasi_timers_init(&async->wheel, faasi_async_now_ns(async));
     status = faasi_mutex_init(&async->lock);
     if (status != FAAS_OK)

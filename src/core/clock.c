@@ -11,16 +11,28 @@
 #include <cpuid.h>
 #endif
 
-enum { CALIBRATION_NS = 1000000, PAIRS = 9 };
+enum { CALIBRATION_NS = 1000000, PAIRS = 9, TRIES = 3 };
 
 static faas_clock real_clock;
 
-uint64_t faasi_clock_system_ns(void)
+static uint64_t clock_read(clockid_t clock)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    for (int i = 0; i < TRIES; i++)
+        if (clock_gettime(clock, &now) == 0)
+            return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return 0;
+}
+
+uint64_t faasi_clock_system_ns(void)
+{
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+uint64_t faasi_clock_unix_ns(void)
+{
+    return clock_read(CLOCK_REALTIME);
 }
 
 #ifdef FAASI_HAVE_TSC
@@ -64,15 +76,20 @@ static void read_pair(uint64_t *ticks, uint64_t *ns)
     }
 }
 
+/* Leaves the clock alone where there is none to compare with. */
 static void calibrate(faas_clock *clock)
 {
-    uint64_t ticks = 0, ns = 0;
+    uint64_t base_ticks = 0, base_ns = 0, ticks = 0, ns = 0;
     unsigned __int128 one = (unsigned __int128)1 << 32;
 
-    read_pair(&clock->base_ticks, &clock->base_ns);
-    do
+    read_pair(&base_ticks, &base_ns);
+    do {
         read_pair(&ticks, &ns);
-    while (ns - clock->base_ns < CALIBRATION_NS);
+        if (base_ns == 0 || ns < base_ns)
+            return;
+    } while (ns - base_ns < CALIBRATION_NS);
+    clock->base_ticks = base_ticks;
+    clock->base_ns = base_ns;
     ticks -= clock->base_ticks;
     ns -= clock->base_ns;
     clock->ns_per_tick_q32 = (uint64_t)(one * ns / ticks);

@@ -55,8 +55,10 @@ struct faas_clock {
  * takes 1 ms for it: an error of some 0.4 ppm. Thread: any. */
 const faas_clock *faasi_clock_real(void);
 
-/* The system's monotonic clock itself. */
+/* The system's monotonic clock itself, and its time since 1970. One that cannot be read,
+ * though it is tried again, stands still at 0. */
 uint64_t faasi_clock_system_ns(void);
+uint64_t faasi_clock_unix_ns(void);
 
 /* On the path of every invocation, twice. */
 static inline uint64_t faasi_ticks(const faas_clock *clock)

@@ -81,15 +81,17 @@ static inline void faasi_wait(faasi_cond *cond, faasi_mutex *mutex)
     (void)pthread_cond_wait(cond, mutex);
 }
 
-/* Waits at most `ns` nanoseconds of the machine's clock. Longer than a year is a year. */
+/* Waits at most `ns` nanoseconds of the machine's clock. Longer than a year is a year; not
+ * at all if the clock cannot be read. */
 static inline void faasi_wait_for(faasi_cond *cond, faasi_mutex *mutex, uint64_t ns)
 {
-    struct timespec until;
+    struct timespec until = {0};
     const uint64_t second = 1000000000u;
 
     if (ns > 31536000u * second)
         ns = 31536000u * second;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    if (clock_gettime(CLOCK_MONOTONIC, &until) != 0)
+        ns = 0;
     ns += (uint64_t)until.tv_nsec;
     until.tv_sec += (time_t)(ns / second);
     until.tv_nsec = (long)(ns % second);
