@@ -118,11 +118,14 @@ faas_status faasi_desk_open(struct faasi_gate *gate, struct faasi_function *f,
     desk->gate = gate;
     desk->function = f;
     desk->tally = faasi_alloc_zeroed(gate->allocator, sizeof *desk->tally);
-    status = desk->tally == NULL ? faasi_fail(FAAS_ENOMEM, "function: no memory")
-                                 : faasi_mutex_init(&desk->lock);
+    if (desk->tally == NULL) {
+        status = faasi_fail(FAAS_ENOMEM, "function: no memory");
+        goto free_desk;
+    }
+    atomic_init(&desk->tally->refs, 1);
+    status = faasi_mutex_init(&desk->lock);
     if (status != FAAS_OK)
         goto free_desk;
-    atomic_init(&desk->tally->refs, 1);
     status = faasi_cond_init(&desk->more);
     if (status != FAAS_OK)
         goto fini_lock;
