@@ -667,6 +667,8 @@ bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
     faasi_async_enter(job);
     if ((keyed && job->extra->once == NULL) || faasi_async_take_one(worker, job))
         return true;
+    if (job->where == FAASI_IN_NOTHING) // it found no memory to wait in, and has ended
+        return true;
     (void)faasi_async_unsubmit(job);
     return false;
 }
