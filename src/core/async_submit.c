@@ -415,9 +415,12 @@ static bool room_find(struct faasi_async *async, struct faasi_queue *q, uint64_t
 
     if (on_full == FAAS_QUEUE_WAIT)
         return room_await(async, q, bytes);
-    while (on_full == FAAS_QUEUE_DROP_OLDEST && oldest_drop(async, q))
+    for (bool dropped = on_full == FAAS_QUEUE_DROP_OLDEST; dropped;) {
+        dropped = oldest_drop(async, q);
+        /* Also where there was none: what was on its way in may have found no memory. */
         if (room_reserve(async, q, bytes))
             return true;
+    }
     return false;
 }
 
