@@ -705,7 +705,7 @@ static faas_status model_make(const faas_engine *engine, const faas_model *given
         return faas_error_set(FAAS_ENOMEM, "model: no memory");
     if (pthread_mutex_init(&m->lock, NULL) != 0) {
         free(m);
-        return faas_error_set(FAAS_ENOMEM, "model: no lock");
+        return faas_error_set(FAAS_ESYSTEM, "model: no lock");
     }
     m->engine = *engine;
     if (engine->acquire != NULL)
