@@ -87,7 +87,7 @@ typedef struct faas_rule_options {
  *         FAAS_ENOENT   `fn` is gone
  *         FAAS_ESYNTAX  the pattern is not JSON; the error text says at which byte
  *         FAAS_EINVAL   it is no pattern, likewise, or the name is wrong
- *         FAAS_ECLOSED, FAAS_ENOMEM
+ *         FAAS_ECLOSED, FAAS_ENOMEM, FAAS_ESYSTEM
  *
  * Thread: any, also from handlers; publishes never wait for it.
  * Since:  0.1

@@ -27,7 +27,7 @@ typedef struct faas_clock faas_clock;
  * @param      start_ns  The first instant.
  * @param      allocator Borrowed until close; NULL = the library's own.
  * @param[out] clock     Set on FAAS_OK, NULL otherwise.
- * @return FAAS_OK, FAAS_ENOMEM
+ * @return FAAS_OK, FAAS_ENOMEM, FAAS_ESYSTEM
  *
  * Owner:  the caller's, until faas_clock_close().
  * Thread: any.

@@ -199,7 +199,7 @@ typedef struct faas_function {
  *         FAAS_EVERSION  a field that this library does not know is set
  *         FAAS_EEXIST    the name is taken
  *         FAAS_EINIT     a provisioned instance could not be made
- *         FAAS_ECLOSED, FAAS_ENOMEM
+ *         FAAS_ECLOSED, FAAS_ENOMEM, FAAS_ESYSTEM
  *
  * Owner:  `user` is the library's until `user_free`, whatever is returned, but for a
  *         descriptor whose size is wrong.
@@ -311,7 +311,7 @@ faas_function_look(faas_runtime *rt, faas_fn fn, faas_handler *handler,
  * @param[out] version  Its number, from 1. May be NULL.
  * @param[out] fn       Its handle. May be NULL.
  * @return FAAS_OK, FAAS_ENOENT, FAAS_EPERM (of a version or an alias), FAAS_EINIT,
- *         FAAS_ECLOSED, FAAS_ENOMEM
+ *         FAAS_ECLOSED, FAAS_ENOMEM, FAAS_ESYSTEM
  *         FAAS_EEXIST  somebody registered that very name
  *
  * Thread: any.

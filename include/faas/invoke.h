@@ -117,7 +117,7 @@ typedef struct faas_invoke_options {
  *         FAAS_EINVAL    a symbol's block is NULL or not aligned; it did not run
  *         FAAS_EHANDLER  the handler returned non-zero; see faas_result_code()
  *         FAAS_ETIMEDOUT the handler ran and came back late; its output is dropped
- *         FAAS_ECLOSED, FAAS_ENOMEM  the handler did not run
+ *         FAAS_ECLOSED, FAAS_ENOMEM, FAAS_ESYSTEM  the handler did not run
  *
  * Owner:  `input` stays the caller's. `*result` is the caller's until
  *         faas_result_release(), from any thread.

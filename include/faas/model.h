@@ -246,8 +246,8 @@ FAAS_API FAAS_NODISCARD faas_status faas_model_stats_get(faas_runtime *rt, faas_
  * Writes what a model takes and gives, as `{"inputs":[{"name":"X","type":"f32",
  * "shape":[null,4],"batch_axis":0}],"outputs":[...]}`. Loads it, if it is not loaded.
  *
- * @return FAAS_OK; as faas_model_stats_get(); what loading said; FAAS_ESYSTEM if `write`
- *         ended it
+ * @return FAAS_OK; as faas_model_stats_get(); what loading said: FAAS_ELOAD, FAAS_ENOMEM,
+ *         or what the engine has; FAAS_ESYSTEM if `write` ended it
  *
  * Thread: any. Blocks while it is loaded.
  * Since:  0.1

@@ -230,7 +230,7 @@ typedef struct faas_explanation {
  * @param[out] out  Set on FAAS_OK, and zeroed otherwise.
  * @return FAAS_OK, also when it does not match, or
  *         FAAS_ESYNTAX, FAAS_EINVAL  the pattern or the event is refused
- *         FAAS_ENOMEM
+ *         FAAS_ENOMEM, FAAS_ESYSTEM
  *
  * Thread: any.
  * Cost:   for people: it builds a set of one rule.
