@@ -143,7 +143,7 @@ WRAP(void *, dlopen, (const char *path, int mode))
 {
     void *library = __real_dlopen(strikes(FAULT_LOAD) ? "/nonexistent" : path, mode);
 
-    if (library != NULL)
+    if (library != NULL && (mode & RTLD_NODELETE) == 0) // that one stays for good
         taken(FAULT_LOAD);
     return library;
 }

@@ -62,10 +62,10 @@ static void each_fails(void (*scene)(void))
     printf("%u allocations failed\n", n - 1);
 }
 
-/* A status that says that memory was wanting, with an error text that does. */
+/* A status that says what was wanting, memory or a lock, with an error text that does. */
 static bool wanting(faas_status status)
 {
-    return (status == FAAS_ENOMEM || status == FAAS_EINIT) &&
+    return (status == FAAS_ENOMEM || status == FAAS_ESYSTEM || status == FAAS_EINIT) &&
            strstr(faas_error_text(), ": no ") != NULL;
 }
 
