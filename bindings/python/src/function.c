@@ -415,7 +415,7 @@ static int on_init(faas_context *ctx, void **state)
         *state = PyObject_CallNoArgs(f->init);
         Py_CLEAR(f->init_error);
         if (*state == NULL) {
-            PyObject *type, *traceback = NULL;
+            PyObject *type = NULL, *traceback = NULL;
 
             code = fail(ctx);
             fetch_into(&type, &f->init_error, &traceback);
