@@ -871,6 +871,7 @@ int function_traverse(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
+/* The runtime stays: futures ask for it to the last. It breaks the cycle itself. */
 int function_clear(PyObject *object)
 {
     struct function *self = of(object);
@@ -881,7 +882,6 @@ int function_clear(PyObject *object)
     Py_CLEAR(self->init);
     Py_CLEAR(self->close);
     Py_CLEAR(self->init_error);
-    Py_CLEAR(self->runtime);
     return 0;
 }
 
@@ -895,6 +895,7 @@ void function_dealloc(PyObject *object)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(object);
     (void)function_clear(object);
+    Py_CLEAR(self->runtime);
     Py_CLEAR(self->name);
     PyMem_Free(self->signature);
     free_it(object);
