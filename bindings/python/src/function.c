@@ -210,18 +210,22 @@ static int raw_run(struct function *f, faas_context *ctx, faas_bytes input)
 static int future_run(struct function *f, faas_context *ctx, const struct ticket *ticket)
 {
     struct future *future = future_find(f->runtime, ticket->slot, ticket->generation);
-    PyObject *result;
+    PyObject *args, *kwargs, *result;
     int code = 0;
 
     if (future == NULL)
         return faas_fail(ctx, 1, "its caller has given up");
     Py_INCREF((PyObject *)future);
     future->running = true;
-    result =
-        run(f, &(struct call){.tuple = future->args, .kwargs = future->kwargs}, future);
+    /* References of ours: past its deadline a future ends, and lets go of them. */
+    args = Py_NewRef(future->args);
+    kwargs = Py_XNewRef(future->kwargs);
+    result = run(f, &(struct call){.tuple = args, .kwargs = kwargs}, future);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
     if (result == NULL)
         code = fail(ctx);
-    if (!future->settled) { // else it was late, and its future is over
+    if (!atomic_load(&future->ended)) { // else it was late, and its future is over
         if (result == NULL)
             fetch_into(&future->type, &future->value, &future->traceback);
         Py_XDECREF(future->result);
