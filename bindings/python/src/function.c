@@ -722,6 +722,10 @@ PyObject *function_submit_with(PyObject *object, PyObject *args, PyObject *kwarg
 
 static PyObject *function_call(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+    if (of(object)->callable == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "no app has made it");
+        return NULL;
+    }
     return PyObject_Call(of(object)->callable, args, kwargs);
 }
 
@@ -909,13 +913,15 @@ void function_dealloc(PyObject *object)
 static PyObject *get_name(PyObject *self, void *closure)
 {
     (void)closure;
-    return Py_XNewRef(of(self)->name);
+    return Py_NewRef(of(self)->name == NULL ? Py_None : of(self)->name);
 }
 
 static PyObject *get_app(PyObject *self, void *closure)
 {
+    PyObject *runtime = (PyObject *)of(self)->runtime;
+
     (void)closure;
-    return Py_XNewRef((PyObject *)of(self)->runtime);
+    return Py_NewRef(runtime == NULL ? Py_None : runtime);
 }
 
 static PyObject *get_wrapped(PyObject *self, void *closure)

@@ -27,6 +27,10 @@ static bool is_inside(const struct runtime *self)
 
 faas_runtime *runtime_use(struct runtime *self)
 {
+    if (self == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "no app has made it");
+        return NULL;
+    }
     if (self->rt != NULL && self->fork_mark == fork_count() &&
         (!self->closing || is_inside(self)))
         return self->rt;

@@ -249,10 +249,10 @@ static PyObject *symbol_call(PyObject *object, PyObject *args, PyObject *kwargs)
     Py_ssize_t count = PyTuple_Size(args);
 
     if (kwargs != NULL && PyDict_Size(kwargs) != 0) {
-        PyErr_Format(PyExc_TypeError, "%U takes no named arguments", of(object)->name);
+        PyErr_Format(PyExc_TypeError, "%S takes no named arguments", object);
         return NULL;
     }
-    if (count_check(of(object), count) != 0)
+    if (runtime_use(of(object)->runtime) == NULL || count_check(of(object), count) != 0)
         return NULL;
     for (Py_ssize_t i = 0; i < count; i++)
         list[i] = PyTuple_GetItem(args, i);
