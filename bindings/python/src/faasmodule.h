@@ -82,6 +82,7 @@ struct runtime {
     PyThread_type_lock idle;        /* released by the last user, while it closes */
     atomic_bool wake_armed;         /* a loop wants to be woken */
     _Atomic(struct future *) ended; /* a stack; pushed by any thread, without the GIL */
+    struct future *due, *due_last;  /* taken from there, in order, to be settled */
     uint64_t event_high, event_low; /* of ids */
     PyObject *weakrefs;
 };
@@ -122,7 +123,7 @@ struct call {
 struct future {
     PyObject_HEAD struct state *state;
     struct function *function;
-    struct future *next; /* in `ended`; no GIL */
+    struct future *next; /* in `ended`, without the GIL; in `due` */
     PyObject *args, *kwargs;
     PyObject *keep; /* what a symbol's packed block points to */
     PyObject *result;

@@ -114,16 +114,26 @@ static void on_ended(const faas_record *record, void *user)
 
 int runtime_drain(struct runtime *self)
 {
-    struct future *list = atomic_exchange(&self->ended, NULL), *reversed = NULL, *next;
+    struct future *list = atomic_exchange(&self->ended, NULL), *reversed = NULL, *next,
+                  *newest = list;
 
     for (; list != NULL; list = next) {
         next = list->next;
         list->next = reversed;
         reversed = list;
     }
-    for (; reversed != NULL; reversed = next) {
-        next = reversed->next;
-        future_settle(reversed);
+    if (reversed != NULL) {
+        if (self->due == NULL)
+            self->due = reversed;
+        else
+            self->due_last->next = reversed;
+        self->due_last = newest;
+    }
+    /* A callback may wait for one of the others, here or on another thread: they are where
+     * everybody finds them. */
+    while ((next = self->due) != NULL) {
+        self->due = next->next;
+        future_settle(next);
     }
     return 0;
 }
