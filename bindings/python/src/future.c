@@ -154,6 +154,25 @@ static void exception_make(struct future *self)
         PyException_SetCause(self->value, Py_NewRef(f->init_error));
 }
 
+/* Makes the result, where it is not there yet. */
+static void answer_make(struct future *self)
+{
+    struct function *f = self->function;
+
+    Py_CLEAR(self->type); // of an attempt before the one that went well
+    Py_CLEAR(self->value);
+    Py_CLEAR(self->traceback);
+    if (f->callable == NULL)
+        self->result = symbol_answer(self->state, &f->layout, self->response);
+    else if (f->raw)
+        self->result = PyBytes_FromStringAndSize((const char *)self->response,
+                                                 (Py_ssize_t)self->response_size);
+    else if (self->result == NULL)
+        PyErr_SetString(PyExc_SystemError, "the call ended without a result");
+    if (self->result == NULL)
+        fetch_into(&self->type, &self->value, &self->traceback);
+}
+
 /* On the loop's own thread. */
 void future_tell(struct future *self)
 {
@@ -209,27 +228,20 @@ static void callbacks_run(struct future *self)
 
 void future_settle(struct future *self)
 {
-    struct function *f = self->function;
     PyObject *type, *value, *traceback;
 
     PyErr_Fetch(&type, &value, &traceback);
     if (!self->settled) {
-        self->settled = true;
         self->running = false;
         self->cancelled = self->status == FAAS_ECANCELLED;
-        if (self->status != FAAS_OK) {
+        if (self->status == FAAS_OK) {
+            answer_make(self);
+        } else {
             Py_CLEAR(self->result);
             exception_make(self);
-        } else if (f->callable == NULL) {
-            self->result = symbol_answer(self->state, &f->layout, self->response);
-        } else if (f->raw) {
-            self->result = PyBytes_FromStringAndSize((const char *)self->response,
-                                                     (Py_ssize_t)self->response_size);
-        } else if (self->result == NULL) {
-            PyErr_SetString(PyExc_SystemError, "the call ended without a result");
         }
-        if (self->status == FAAS_OK && self->result == NULL)
-            fetch_into(&self->type, &self->value, &self->traceback);
+        /* Only now: making an exception may let another thread have a look. */
+        self->settled = true;
         slot_give(self);
         Py_CLEAR(self->args);
         Py_CLEAR(self->kwargs);
