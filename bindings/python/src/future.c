@@ -682,6 +682,8 @@ static PyObject *await_begin(struct await *self)
     }
     future->waiter = Py_NewRef(waiter);
     self->waiting = true;
+    if (future->settled) // by another thread, while Python ran above
+        tell_later(future);
     atomic_store(&runtime->wake_armed, true); // before we look: one of us sees the other
     if (atomic_load(&runtime->ended) != NULL)
         runtime_wake(runtime);
