@@ -707,6 +707,18 @@ static PyObject *await_next(PyObject *object)
         return NULL;
     }
     value = outcome(future);
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        PyErr_SetString(PyExc_RuntimeError, "the handler raised StopIteration");
+        if (future->value != NULL) {
+            PyObject *type, *error, *traceback;
+
+            PyErr_Fetch(&type, &error, &traceback);
+            PyErr_NormalizeException(&type, &error, &traceback);
+            PyException_SetCause(error, Py_NewRef(future->value));
+            PyErr_Restore(type, error, traceback);
+        }
+        return NULL;
+    }
     if (value != NULL) {
         PyObject *stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
 
@@ -732,7 +744,8 @@ static PyObject *await_throw(PyObject *object, PyObject *args)
 
     if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback))
         return NULL;
-    Py_CLEAR(future->waiter);
+    if (await_of(object)->waiting)
+        Py_CLEAR(future->waiter);
     done = future_cancel((PyObject *)future, NULL);
     if (done == NULL)
         PyErr_Clear();
@@ -751,7 +764,8 @@ static PyObject *await_throw(PyObject *object, PyObject *args)
 static PyObject *await_close(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    Py_CLEAR(await_of(object)->future->waiter);
+    if (await_of(object)->waiting)
+        Py_CLEAR(await_of(object)->future->waiter);
     Py_RETURN_NONE;
 }
 
