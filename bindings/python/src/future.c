@@ -377,7 +377,7 @@ PyObject *future_submit(struct function *f, PyObject *args, PyObject *kwargs,
     self->state = f->state;
     self->function = (struct function *)(void *)Py_NewRef((PyObject *)f);
     self->args = Py_NewRef(args);
-    self->kwargs = Py_XNewRef(kwargs);
+    self->kwargs = kwargs == NULL || PyDict_Size(kwargs) == 0 ? NULL : Py_NewRef(kwargs);
     self->settled = true; // until it is on its way
     if (slot_take(self) != 0) {
         Py_DECREF((PyObject *)self);
@@ -454,7 +454,8 @@ static int wait_for_end(struct future *self, uint64_t limit_ns)
             return 1;
         if (status != FAAS_EPERM && status != FAAS_ECLOSED && status != FAAS_ENOENT)
             continue; // it is about to be on the stack
-        (void)raise_status(self->state, status, NULL, 0);
+        if (runtime_use(runtime) != NULL)
+            (void)raise_status(self->state, status, NULL, 0);
         return -1;
     }
     return 0;
