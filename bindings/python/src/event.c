@@ -63,11 +63,19 @@ static void hold_free(void *data, size_t size, void *user)
 
 static const char *attribute_text(const char *name, PyObject *value)
 {
+    const char *text;
+    Py_ssize_t size;
+
     if (!PyUnicode_Check(value)) {
         PyErr_Format(PyExc_TypeError, "%s is a str, not %R", name, value);
         return NULL;
     }
-    return PyUnicode_AsUTF8AndSize(value, NULL);
+    text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text != NULL && strlen(text) != (size_t)size) {
+        PyErr_Format(PyExc_ValueError, "%s has no NUL: %R", name, value);
+        return NULL;
+    }
+    return text;
 }
 
 /* An extension's value. `*text` is what it has to be freed with. */
@@ -126,7 +134,7 @@ static int attributes_read(PyObject *attributes, faas_event_options *options,
     Py_ssize_t at = 0;
 
     while (attributes != NULL && PyDict_Next(attributes, &at, &key, &value)) {
-        const char *name = PyUnicode_AsUTF8AndSize(key, NULL), **place;
+        const char *name = attribute_text("an attribute", key), **place;
 
         if (name == NULL)
             return -1;
