@@ -7,6 +7,7 @@
 /* Made by hand, for tests, it has values alone: `ctx` is NULL. */
 struct context {
     PyObject_HEAD faas_context *ctx; /* while the handler runs */
+    const struct runtime *runtime;   /* likewise */
     PyObject *request_id, *function, *tenant, *trace, *state, *event;
     double remaining;
     unsigned attempt;
@@ -36,6 +37,7 @@ PyObject *context_make(struct state *state, struct frame *frame)
         return NULL;
     faas_id_text(faas_request_id(ctx), id);
     self->ctx = ctx;
+    self->runtime = frame->function->runtime;
     self->request_id = PyUnicode_FromString(id);
     self->function = Py_NewRef(frame->function->name);
     self->tenant = bytes_text(faas_tenant(ctx));
@@ -61,13 +63,21 @@ static double left(faas_context *ctx)
     return ns == FAAS_FOREVER ? Py_HUGE_VAL : (double)ns / 1e9;
 }
 
+/* The library says so once it closes; an app waits for other calls before it has it do
+ * that. */
+static bool gives_up(const struct context *self)
+{
+    return faas_cancelled(self->ctx) || runtime_gives_up(self->runtime);
+}
+
 void context_end(PyObject *object)
 {
     struct context *self = of(object);
 
     self->remaining = left(self->ctx);
-    self->cancelled = faas_cancelled(self->ctx);
+    self->cancelled = gives_up(self);
     self->ctx = NULL;
+    self->runtime = NULL;
 }
 
 /* For tests: Context(request_id=..., ...). */
@@ -173,7 +183,7 @@ static PyObject *get_remaining(PyObject *self, void *closure)
 static PyObject *get_cancelled(PyObject *self, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(of(self)->ctx != NULL ? faas_cancelled(of(self)->ctx)
+    return PyBool_FromLong(of(self)->ctx != NULL ? gives_up(of(self))
                                                  : of(self)->cancelled);
 }
 

@@ -65,6 +65,7 @@ struct runtime {
     faas_runtime *rt;    /* NULL: not open */
     faas_clock *clock;   /* of the virtual one, else NULL */
     bool closing;        /* only what runs already may call */
+    uint64_t tell_ns;    /* while it closes: from then on handlers are to give up */
     unsigned fork_mark;  /* another one than the process's: this is a child */
     unsigned users;      /* threads in the library that do not run handlers of ours */
     unsigned waiting;    /* functions whose callers may have to wait */
@@ -210,6 +211,8 @@ PyObject *policy_names(void);
 extern PyType_Spec runtime_spec;
 /* The library's runtime, if calls may come; else NULL with an exception. */
 faas_runtime *runtime_use(struct runtime *self);
+/* Whether it closes, and no longer waits for what is queued. */
+bool runtime_gives_up(const struct runtime *self);
 /* Around a call of the library, which closing waits for. One that may wait lets the
  * interpreter's lock go. */
 void runtime_enter(struct runtime *self, struct gil_call *call, bool may_wait);

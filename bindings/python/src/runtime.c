@@ -43,6 +43,11 @@ faas_runtime *runtime_use(struct runtime *self)
     return NULL;
 }
 
+bool runtime_gives_up(const struct runtime *self)
+{
+    return self->closing && faas_clock_now(NULL) >= self->tell_ns;
+}
+
 void runtime_enter(struct runtime *self, struct gil_call *call, bool may_wait)
 {
     self->users++;
@@ -188,6 +193,9 @@ static int close_it(struct runtime *self, uint64_t drain_ns)
         return -1;
     }
     self->closing = true;
+    self->tell_ns = faas_clock_now(NULL);
+    self->tell_ns +=
+        drain_ns > FAAS_FOREVER - self->tell_ns ? FAAS_FOREVER - self->tell_ns : drain_ns;
     if (self->users != 0) {
         idle = PyThread_allocate_lock();
         if (idle == NULL) {
