@@ -11,6 +11,7 @@ import inspect
 import itertools
 import json
 import logging
+import threading
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from os import PathLike, environ, fspath
@@ -229,8 +230,12 @@ class App(_faas.Runtime):
         Raises NotAllowed from inside one of its handlers.
         """
         if drain <= 0:
-            self._tasks.cancel()
-        self._close(max(0, int(drain * 1e9)))
+            self._close(0, self._tasks.cancel)
+            return
+        timer = threading.Timer(drain, self._tasks.cancel)
+        timer.daemon = True
+        self._close(int(drain * 1e9), timer.start)
+        timer.cancel()
 
     async def aclose(self, drain: float = 0.0) -> None:
         """As close(), while the event loop goes on."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import inspect
 import logging
 import math
 import threading
@@ -66,6 +67,22 @@ async def _in_context(coroutine: Coroutine[Any, Any, Any], context: _faas.Contex
     return await coroutine
 
 
+def _drop(
+    loop: asyncio.AbstractEventLoop, body: Coroutine[Any, Any, Any], inner: Coroutine[Any, Any, Any]
+) -> None:
+    """Ends what did not begin before it was cancelled, so that nobody misses it."""
+
+    def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
+        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            coroutine.close()
+
+    try:
+        loop.call_soon_threadsafe(drop, inner)  # its task ends the other one
+    except RuntimeError:  # it is closed: nobody does
+        drop(inner)
+        drop(body)
+
+
 def _run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Runs it on a loop of its own, whatever runs on this thread."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -90,13 +107,17 @@ def run_on_loop(
         )
     task = asyncio.run_coroutine_threadsafe(body, loop)
     app._tasks.add(task, future)
+    if context.cancelled:  # who cancels looks there afterwards: one of us sees the other
+        task.cancel()
     try:
         left = context.remaining
         return task.result(None if math.isinf(left) else left)
     except concurrent.futures.CancelledError:
+        _drop(loop, body, coroutine)
         raise asyncio.CancelledError(f"{function.name} was cancelled") from None
     except TimeoutError:
-        task.cancel() # does nothing if it is the handler's own
+        if task.cancel():  # else it is the handler's own
+            _drop(loop, body, coroutine)
         raise
     finally:
         app._tasks.remove(task)

@@ -175,7 +175,8 @@ static PyObject *runtime_open(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static int close_it(struct runtime *self, uint64_t drain_ns)
+/* `begun` is called once nobody else may begin, or is NULL. */
+static int close_it(struct runtime *self, uint64_t drain_ns, PyObject *begun)
 {
     struct gil_call gil;
     PyThread_type_lock idle = NULL;
@@ -206,6 +207,13 @@ static int close_it(struct runtime *self, uint64_t drain_ns)
         (void)PyThread_acquire_lock(idle, WAIT_LOCK);
         self->idle = idle;
     }
+    if (begun != NULL) {
+        PyObject *done = PyObject_CallNoArgs(begun);
+
+        if (done == NULL)
+            PyErr_WriteUnraisable(begun);
+        Py_XDECREF(done);
+    }
     gil_release(&gil);
     if (idle != NULL) {
         (void)PyThread_acquire_lock(idle, WAIT_LOCK);
@@ -225,9 +233,10 @@ static int close_it(struct runtime *self, uint64_t drain_ns)
 static PyObject *runtime_close(PyObject *object, PyObject *args)
 {
     unsigned long long drain_ns = 0;
+    PyObject *begun = NULL;
 
-    if (!PyArg_ParseTuple(args, "|K:_close", &drain_ns) ||
-        close_it(of(object), drain_ns) != 0)
+    if (!PyArg_ParseTuple(args, "|KO:_close", &drain_ns, &begun) ||
+        close_it(of(object), drain_ns, begun) != 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -237,7 +246,7 @@ static void runtime_finalize(PyObject *object)
     PyObject *type, *value, *traceback;
 
     PyErr_Fetch(&type, &value, &traceback);
-    if (close_it(of(object), 0) != 0)
+    if (close_it(of(object), 0, NULL) != 0)
         PyErr_WriteUnraisable(object);
     PyErr_Restore(type, value, traceback);
 }
@@ -657,7 +666,7 @@ static void runtime_dealloc(PyObject *object)
     freefunc free_it = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     PyObject_GC_UnTrack(object);
-    (void)close_it(self, 0); // of no function: each of them holds the runtime
+    (void)close_it(self, 0, NULL); // of no function: each of them holds the runtime
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(object);
     (void)runtime_clear(object);
