@@ -78,6 +78,20 @@ void runtime_wake(struct runtime *self)
         (void)!write(self->wake_fd, &one, sizeof one);
 }
 
+/* An app that is closed needs no loop any more, which would keep it for its own life. */
+static int loop_leave(struct runtime *self)
+{
+    PyObject *loop = self->loop, *done;
+
+    if (loop == NULL || self->rt != NULL)
+        return 0;
+    self->loop = NULL;
+    done = PyObject_CallMethod(loop, "remove_reader", "i", self->wake_fd);
+    Py_DECREF(loop);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* The event loop calls: something has ended. */
 static PyObject *runtime_woken(PyObject *object, PyObject *unused)
 {
@@ -102,7 +116,7 @@ static PyObject *runtime_woken(PyObject *object, PyObject *unused)
             future_tell((struct future *)(void *)PyList_GetItem(list, i));
         Py_DECREF(list);
     }
-    Py_RETURN_NONE;
+    return loop_leave(self) != 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- opening and closing ---- */
@@ -227,6 +241,10 @@ static int close_it(struct runtime *self, uint64_t drain_ns, PyObject *begun)
     self->clock = NULL;
     self->closing = false;
     (void)runtime_drain(self);
+    if (self->loop != NULL) { // it leaves us on its own thread
+        atomic_store(&self->wake_armed, true);
+        runtime_wake(self);
+    }
     return 0;
 }
 
