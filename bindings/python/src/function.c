@@ -361,6 +361,22 @@ static void batch_share(struct function *f, faas_item *items, struct item *to,
     Py_XDECREF(traceback);
 }
 
+/* Whether there is a result for every item; else an exception is set. */
+static bool results_fit(PyObject *results, size_t count)
+{
+    Py_ssize_t size = PySequence_Check(results) ? PySequence_Size(results) : -1;
+
+    if (size == (Py_ssize_t)count)
+        return true;
+    PyErr_Clear();
+    if (size < 0)
+        PyErr_Format(PyExc_TypeError, "a batch returns a sequence of results, not %R",
+                     results);
+    else
+        PyErr_Format(PyExc_ValueError, "a batch of %zu has %zd results", count, size);
+    return false;
+}
+
 static int on_batch(faas_context *ctx, faas_item *items, size_t count)
 {
     struct function *f = faas_user(ctx);
@@ -387,12 +403,8 @@ static int on_batch(faas_context *ctx, faas_item *items, size_t count)
         (void)PyList_SetItem(inputs, (Py_ssize_t)i, input);
     }
     results = run(f, &(struct call){.args = &inputs, .count = 1}, NULL);
-    if (results != NULL && PySequence_Size(results) != (Py_ssize_t)count) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "a batch of %zu has %zd results", count,
-                     PyObject_Size(results));
+    if (results != NULL && !results_fit(results, count))
         Py_CLEAR(results);
-    }
     batch_share(f, items, to, count, results);
     PyErr_Clear();
     for (size_t i = 0; i < count; i++)
