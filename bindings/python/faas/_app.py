@@ -52,6 +52,12 @@ def _check_names(given: Mapping[str, Any], known: Sequence[str], what: str) -> N
             raise TypeError(f"{what} has no option {name!r}{hint}")
 
 
+def _is_coroutine(callable: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(callable) or inspect.iscoroutinefunction(
+        getattr(callable, "__call__", None)
+    )
+
+
 def _check_policy(options: Mapping[str, Any]) -> None:
     _check_names(options, [*_NAMES["function"], "async_", "limiter"], "a function")
     for part in ("async_", "limiter"):
@@ -281,7 +287,7 @@ class App(_faas.Runtime):
             raise ValueError(f"run is 'inline' or 'worker', not {run!r}")
         kind: type[Function[..., Any]] = Function
         where = _INLINE
-        if inspect.iscoroutinefunction(callable):
+        if _is_coroutine(callable):
             if batch or run is not None:
                 raise TypeError("a coroutine runs on the event loop, one call at a time")
             if (options.get("async_") or {}).get("on_queue_full") == "run_here":
