@@ -67,6 +67,12 @@ def _check_policy(options: Mapping[str, Any]) -> None:
         _check_names(value or {}, _NAMES[part], part)
 
 
+def _check_update(policy: Mapping[str, Any]) -> None:
+    _check_policy(policy)
+    if policy.get("async_") is not None:
+        raise TypeError("async_ is said when the function is made")
+
+
 def _name_of(callable: Callable[..., Any]) -> str:
     name = getattr(callable, "__name__", None)
     if not isinstance(name, str):
@@ -74,33 +80,25 @@ def _name_of(callable: Callable[..., Any]) -> str:
     return name
 
 
-class Function(_faas.Function[P, R]):
-    """A callable as a function of an app; made by ``app.function()`` and ``app.on()``.
+class _Registered(_faas.Function[P, R]):
+    """What Function and Symbol have in common."""
 
-    Calling it is calling what was decorated, without the app: a unit test needs nothing
-    else. ``invoke`` and ``submit`` go through the app.
-    """
+    def update(self, **policy: Any) -> None:
+        """Changes its policy while calls run: the options of app.function() from
+        ``concurrency`` to ``instance_bytes``, ``prewarm``, budgets, ``limiter``, batches,
+        cache.
 
-    def __init__(
-        self, app: App, callable: Callable[P, R], name: str, run: int, batch: bool
-    ) -> None:
-        super().__init__(app, callable, name, run, batch)
-        for attribute in functools.WRAPPER_ASSIGNMENTS:
-            if hasattr(callable, attribute):
-                setattr(self, attribute, getattr(callable, attribute))
-        self._queued = run != _INLINE
+        Raises TypeError for an option that there is not, Invalid.
+        """
+        _check_update(policy)
+        super().update(**policy)
+        cast(App, self.app)._changed(self.name, policy)
 
-    def init(self, hook: Callable[[], T]) -> Callable[[], T]:
-        """Decorates what makes an instance, a cold start: ``faas.context().state`` is what
-        it returns. Before the first call."""
-        self._hooks(hook, None)
-        return hook
-
-    def close(self, hook: Callable[[Any], object]) -> Callable[[Any], object]:
-        """Decorates what ends an instance, with its state: it always runs. Before the first
-        call."""
-        self._hooks(None, hook)
-        return hook
+    def unregister(self) -> None:
+        """Removes it from the app: calls are refused with NotFound, its instances closed.
+        Waits for the calls that run."""
+        super().unregister()
+        cast(App, self.app)._forget(cast("Function[..., Any]", self))
 
     def submit_with(
         self,
@@ -132,6 +130,35 @@ class Function(_faas.Function[P, R]):
             delay_ns=int(delay * 1e9),
             limit_ns=None if limit is None else max(1, int(limit * 1e9)),
         )
+
+
+class Function(_Registered[P, R]):
+    """A callable as a function of an app; made by ``app.function()`` and ``app.on()``.
+
+    Calling it is calling what was decorated, without the app: a unit test needs nothing
+    else. ``invoke`` and ``submit`` go through the app.
+    """
+
+    def __init__(
+        self, app: App, callable: Callable[P, R], name: str, run: int, batch: bool
+    ) -> None:
+        super().__init__(app, callable, name, run, batch)
+        for attribute in functools.WRAPPER_ASSIGNMENTS:
+            if hasattr(callable, attribute):
+                setattr(self, attribute, getattr(callable, attribute))
+        self._queued = run != _INLINE
+
+    def init(self, hook: Callable[[], T]) -> Callable[[], T]:
+        """Decorates what makes an instance, a cold start: ``faas.context().state`` is what
+        it returns. Before the first call."""
+        self._hooks(hook, None)
+        return hook
+
+    def close(self, hook: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Decorates what ends an instance, with its state: it always runs. Before the first
+        call."""
+        self._hooks(None, hook)
+        return hook
 
     def __repr__(self) -> str:
         return f"<faas.{type(self).__name__} {self.name}>"
@@ -302,6 +329,16 @@ class App(_faas.Runtime):
         self._functions[function.name] = function
         self._registered[function.name] = (options,)
         return function
+
+    def _changed(self, name: str, policy: Mapping[str, Any]) -> None:
+        options = self._registered[name][0]
+        options.update((k, v) for k, v in policy.items() if v is not None)
+
+    def _forget(self, function: Function[..., Any] | Symbol) -> None:
+        if self._functions.get(function.name) is function:
+            del self._functions[function.name]
+            del self._registered[function.name]
+        self._wishes = [wish for wish in self._wishes if wish[0] is not function]
 
     @overload
     def function(  # type: ignore[misc]
@@ -539,7 +576,7 @@ class App(_faas.Runtime):
         return f"<faas.App {self.name}{'' if self.is_open else ', closed'}>"
 
 
-class Symbol(_faas.Symbol):
+class Symbol(_Registered[..., Any], _faas.Symbol):
     """A C function by its signature; made by ``app.symbol()``. Calling it is invoking it."""
 
     def __repr__(self) -> str:
