@@ -184,6 +184,11 @@ class AsyncFunction(Function[P, R]):
         self._find_loop()
         return super().submit(*args, **kwargs)
 
+    def submit_with(self, *args: Any, **options: Any) -> Future[R]:
+        """As Function.submit_with(), on the event loop."""
+        self._find_loop()
+        return super().submit_with(*args, **options)
+
     async def invoke(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         """Has it run on this event loop, under the limits; ``await`` it."""
         return await self.submit(*args, **kwargs)
