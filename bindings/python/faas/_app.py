@@ -515,11 +515,13 @@ class App(_faas.Runtime):
                     raise TypeError(f"{function.name} is a function: its options are said")
             else:
                 function = self._make(handler, name, run, False, init, close, dict(policy))
-            if rule is None:
-                self._wish(function, kind, source, None)
-            else:
-                name_of_rule = f"{function.name}#{next(self._rule_numbers)}"
-                self._wish(function, name_of_rule, None, rule)
+            name_of_rule = f"{function.name}#{next(self._rule_numbers)}"
+            try:
+                self._wish(function, kind if rule is None else name_of_rule, source, rule)
+            except BaseException:
+                if not isinstance(handler, Function):
+                    function.unregister()
+                raise
             return function
 
         return decorate

@@ -351,8 +351,14 @@ static PyObject *runtime_publish(PyObject *object, PyObject *event)
 
 static struct function *function_of(struct runtime *self, PyObject *object)
 {
-    if (PyObject_IsInstance(object, (PyObject *)self->state->function_type) == 1)
-        return (struct function *)(void *)object;
+    if (PyObject_IsInstance(object, (PyObject *)self->state->function_type) == 1) {
+        struct function *f = (struct function *)(void *)object;
+
+        if (f->runtime == self)
+            return f;
+        PyErr_Format(PyExc_ValueError, "%R is not of this app", object);
+        return NULL;
+    }
     PyErr_Format(PyExc_TypeError, "a Function is wanted, not %R", object);
     return NULL;
 }
