@@ -607,4 +607,7 @@ class _Decorator:
 def _close_all() -> None:
     """The interpreter ends: threads of ours must not come back to it."""
     for app in list(_apps):
-        app.close()
+        try:
+            app.close()
+        except Exception:
+            _support.logger.exception("%r does not close", app)
