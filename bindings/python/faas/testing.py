@@ -99,6 +99,8 @@ class Client:
     def advance(self, seconds: float) -> int:
         """Moves the clock, and does what comes due on the way, at its time: queued calls,
         retries, deadlines, idle instances. Returns how many handlers ran."""
+        if seconds < 0:
+            raise ValueError(f"time does not go back: {seconds}")
         return self.app._advance(int(seconds * 1e9))
 
     @property
