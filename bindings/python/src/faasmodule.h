@@ -99,11 +99,11 @@ struct function {
     PyObject *init_error;   /* what the last init raised, or NULL */
     faas_fn fn;
     enum run run;
+    atomic_bool made; /* an instance exists, or has; set by any thread */
     bool registered;
     bool waits; /* a caller may have to wait inside the library */
     bool batch; /* the callable takes a list of inputs */
     bool raw;   /* input and output are bytes, which the library looks at */
-    bool made;  /* an instance exists, or has */
     PyObject *weakrefs;
     /* of a symbol */
     faas_layout layout;

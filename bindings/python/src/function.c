@@ -421,25 +421,27 @@ static int on_batch(faas_context *ctx, faas_item *items, size_t count)
 static int on_init(faas_context *ctx, void **state)
 {
     struct function *f = faas_user(ctx);
-    enum gil how = gil_attach(f->runtime->interp);
     struct frame frame;
+    enum gil how;
     int code = 0;
 
-    f->made = true;
-    if (f->init != NULL) {
-        frame_push(&frame, f, ctx);
-        *state = PyObject_CallNoArgs(f->init);
-        Py_CLEAR(f->init_error);
-        if (*state == NULL) {
-            PyObject *type = NULL, *traceback = NULL;
+    /* Without a hook without the lock: who waits for this instance may have it. */
+    atomic_store(&f->made, true);
+    if (f->init == NULL)
+        return 0;
+    how = gil_attach(f->runtime->interp);
+    frame_push(&frame, f, ctx);
+    *state = PyObject_CallNoArgs(f->init);
+    Py_CLEAR(f->init_error);
+    if (*state == NULL) {
+        PyObject *type = NULL, *traceback = NULL;
 
-            code = fail(ctx);
-            fetch_into(&type, &f->init_error, &traceback);
-            Py_XDECREF(type);
-            Py_XDECREF(traceback);
-        }
-        frame_pop(&frame);
+        code = fail(ctx);
+        fetch_into(&type, &f->init_error, &traceback);
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
     }
+    frame_pop(&frame);
     gil_detach(how);
     return code;
 }
@@ -858,7 +860,7 @@ static PyObject *function_hooks(PyObject *object, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "a hook is callable");
         return NULL;
     }
-    if (self->made) {
+    if (atomic_load(&self->made)) {
         PyErr_Format(PyExc_RuntimeError,
                      "%U has an instance already: set its hooks before its first call, "
                      "or hand them over when it is made",
