@@ -503,6 +503,24 @@ int function_open(struct function *self, PyObject *runtime, PyObject *name)
     return 0;
 }
 
+/* Whether its callers may have to wait, whoever else is there. */
+static bool must_wait(const struct function *self, const faas_function *policy,
+                      const faas_async *async)
+{
+    return self->init != NULL || self->close != NULL || self->batch ||
+           policy->on_full == FAAS_FULL_WAIT || policy->instance_concurrency > 1 ||
+           (policy->cache_mode & FAAS_CACHE_SINGLE_FLIGHT) != 0 ||
+           async->on_queue_full == FAAS_QUEUE_WAIT ||
+           async->on_queue_full == FAAS_QUEUE_RUN_HERE;
+}
+
+static void waits_set(struct function *self, bool waits)
+{
+    if (waits && !self->waits)
+        self->runtime->waiting++;
+    self->waits = self->waits || waits;
+}
+
 /* The name, for the library, and a place among the runtime's. */
 int function_registering(struct function *self, struct policy *policy)
 {
@@ -525,24 +543,9 @@ int function_registering(struct function *self, struct policy *policy)
     policy->function.name = name;
     policy->function.user = self;
     policy->function.user_free = function_user_free;
+    waits_set(self, must_wait(self, &policy->function, &policy->async));
     self->registered = true;
     return 0;
-}
-
-static bool must_wait(const struct function *self, const faas_function *policy,
-                      const faas_async *async)
-{
-    return self->init != NULL || self->close != NULL || self->batch ||
-           policy->on_full == FAAS_FULL_WAIT || policy->instance_concurrency > 1 ||
-           (policy->cache_mode & FAAS_CACHE_SINGLE_FLIGHT) != 0 ||
-           async->on_queue_full == FAAS_QUEUE_WAIT;
-}
-
-static void waits_set(struct function *self, bool waits)
-{
-    if (waits && !self->waits)
-        self->runtime->waiting++;
-    self->waits = self->waits || waits;
 }
 
 static PyObject *function_register(PyObject *object, PyObject *options)
@@ -569,7 +572,6 @@ static PyObject *function_register(PyObject *object, PyObject *options)
     policy.function.close = on_close;
     if (function_registering(self, &policy) != 0)
         return NULL;
-    waits_set(self, must_wait(self, &policy.function, &policy.async));
     runtime_enter(self->runtime, &call, true);
     status = faas_function_register(rt, &policy.function, &self->fn);
     runtime_leave(self->runtime, &call);
