@@ -74,8 +74,10 @@ struct runtime {
     PyObject *report;    /* what gets the REPORT lines, or NULL */
     struct slot *slots;
     uint32_t slot_count, slot_free;
-    PyObject *loop;    /* the event loop that awaits futures, or NULL */
-    PyObject *to_tell; /* list of futures that ended and are awaited */
+    uint32_t slots_taken;     /* futures that are not settled yet */
+    atomic_int events_queued; /* runs of events that are not over yet, at least */
+    PyObject *loop;           /* the event loop that awaits futures, or NULL */
+    PyObject *to_tell;        /* list of futures that ended and are awaited */
     PyObject *awaited; /* dict of an event's address to who hears of its queued runs */
     atomic_int awaited_count;
     atomic_int callbacks; /* futures with callbacks: who ends one calls them */
@@ -161,6 +163,8 @@ enum gil { GIL_HELD, GIL_RESUMED, GIL_KEPT };
 /* Inside a callback of the library: gets the lock, wherever it is. */
 enum gil gil_attach(PyInterpreterState *interp);
 void gil_detach(enum gil how);
+/* Lets go a lock that the call around us has kept, until that ends. */
+void gil_drop(void);
 
 /* Around a call of the library, with the lock: keeps it, for what never waits ... */
 struct gil_call {
@@ -213,6 +217,10 @@ extern PyType_Spec runtime_spec;
 faas_runtime *runtime_use(struct runtime *self);
 /* Whether it closes, and no longer waits for what is queued. */
 bool runtime_gives_up(const struct runtime *self);
+/* Whether no other thread is, or may come, between a call and what it needs: whoever waits
+ * with the interpreter's lock would wait for one that waits for the lock. The library may
+ * wait for an instance that changes hands, whatever the policy. */
+bool runtime_alone(const struct runtime *self);
 /* Around a call of the library, which closing waits for. One that may wait lets the
  * interpreter's lock go. */
 void runtime_enter(struct runtime *self, struct gil_call *call, bool may_wait);

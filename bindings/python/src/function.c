@@ -245,6 +245,7 @@ static int on_call(faas_context *ctx, faas_bytes input)
     faas_event *event = faas_context_event(ctx);
     struct frame frame;
     int code = 0;
+    bool drop;
 
     frame_push(&frame, f, ctx);
     if (event != NULL) {
@@ -267,8 +268,13 @@ static int on_call(faas_context *ctx, faas_bytes input)
             }
         }
     }
+    /* What runs next for our caller may have to wait for who came meanwhile. */
+    drop = how == GIL_HELD && !runtime_alone(f->runtime);
     frame_pop(&frame);
-    gil_detach(how);
+    if (drop)
+        gil_drop();
+    else
+        gil_detach(how);
     return code;
 }
 
@@ -712,7 +718,7 @@ static PyObject *function_invoke(PyObject *object, PyObject *const *args,
                      self->name);
         return NULL;
     }
-    runtime_enter(self->runtime, &gil, self->waits);
+    runtime_enter(self->runtime, &gil, !runtime_alone(self->runtime));
     status = faas_invoke(rt, self->fn, input, 0, NULL);
     runtime_leave(self->runtime, &gil);
     if (status == FAAS_OK && call.result != NULL)

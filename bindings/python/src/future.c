@@ -42,6 +42,7 @@ static int slot_take(struct future *self)
     self->slot = runtime->slot_free;
     slot = &runtime->slots[self->slot];
     runtime->slot_free = slot->next_free;
+    runtime->slots_taken++;
     slot->future = self;
     self->generation = slot->generation;
     return 0;
@@ -56,6 +57,7 @@ static void slot_give(struct future *self)
     slot->generation++;
     slot->next_free = runtime->slot_free;
     runtime->slot_free = self->slot;
+    runtime->slots_taken--;
 }
 
 struct future *future_find(struct runtime *runtime, uint32_t slot, uint32_t generation)

@@ -96,6 +96,12 @@ void gil_detach(enum gil how)
         here.released = state;
 }
 
+void gil_drop(void)
+{
+    here.holds = false;
+    here.released = PyEval_SaveThread();
+}
+
 void gil_keep(struct gil_call *call)
 {
     call->held = here.holds;
@@ -104,6 +110,12 @@ void gil_keep(struct gil_call *call)
 
 void gil_kept(const struct gil_call *call)
 {
+    if (!here.holds) { // a handler has dropped it
+        PyThreadState *state = here.released;
+
+        here.released = NULL;
+        PyEval_RestoreThread(state);
+    }
     here.holds = call->held;
 }
 

@@ -48,6 +48,18 @@ bool runtime_gives_up(const struct runtime *self)
     return self->closing && faas_clock_now(NULL) >= self->tell_ns;
 }
 
+bool runtime_alone(const struct runtime *self)
+{
+    unsigned own = 0; // calls of this thread: each runs one handler
+
+    if (self->waiting != 0 || self->slots_taken != 0 ||
+        atomic_load_explicit(&self->events_queued, memory_order_relaxed) != 0)
+        return false;
+    for (const struct frame *frame = *gil_frame(); frame != NULL; frame = frame->below)
+        own += frame->function->runtime == self;
+    return self->users == own;
+}
+
 void runtime_enter(struct runtime *self, struct gil_call *call, bool may_wait)
 {
     self->users++;
@@ -186,6 +198,7 @@ static PyObject *runtime_open(PyObject *object, PyObject *args)
         return raise_last(self->state, status);
     self->rt = rt;
     self->fork_mark = fork_count();
+    atomic_store(&self->events_queued, 0);
     Py_RETURN_NONE;
 }
 
@@ -290,12 +303,14 @@ static PyObject *publish(struct runtime *self, faas_runtime *rt, PyObject *event
     faas_status status;
 
     *known = event; // what handlers on this thread get, without making another one
-    runtime_enter(self, &gil, self->waiting != 0);
+    runtime_enter(self, &gil, !runtime_alone(self));
     status = faas_publish(rt, event_of(event), &delivery);
     runtime_leave(self, &gil);
     *known = below;
     if (status != FAAS_OK)
         return raise_last(self->state, status);
+    if (delivery.queued != 0)
+        atomic_fetch_add(&self->events_queued, (int)delivery.queued);
     return delivery_make(self->state, &delivery);
 }
 
@@ -392,7 +407,11 @@ void runtime_event_ended(const faas_record *record, void *user)
     PyObject *key, *callback, *done = NULL;
     enum gil how;
 
-    if (record->event == NULL || atomic_load(&self->awaited_count) == 0)
+    if (record->event == NULL)
+        return;
+    /* Maybe before it is counted: below zero for a moment is not alone, either. */
+    atomic_fetch_sub(&self->events_queued, 1);
+    if (atomic_load(&self->awaited_count) == 0)
         return;
     how = gil_attach(self->interp);
     key = PyLong_FromVoidPtr(record->event);
