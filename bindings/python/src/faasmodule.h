@@ -79,6 +79,8 @@ struct runtime {
     PyObject *loop;           /* the event loop that awaits futures, or NULL */
     PyObject *to_tell;        /* list of futures that ended and are awaited */
     PyObject *awaited; /* dict of an event's address to who hears of its queued runs */
+    PyObject *keyed; /* dict of a function and a key to the list that its futures share */
+    unsigned keyed_runs;
     atomic_int awaited_count;
     atomic_int callbacks; /* futures with callbacks: who ends one calls them */
     int wake_fd;
@@ -128,7 +130,9 @@ struct future {
     struct function *function;
     struct future *next; /* in `ended`, without the GIL; in `due` */
     PyObject *args, *kwargs;
-    PyObject *keep; /* what a symbol's packed block points to */
+    PyObject *keep;  /* what a symbol's packed block points to */
+    PyObject *keyed; /* list of futures with its key that ran last, or NULL */
+    int keyed_run;   /* which run it was, among those */
     PyObject *result;
     PyObject *type, *value, *traceback; /* of the last attempt that raised */
     PyObject *callbacks;                /* list, or NULL */
@@ -298,6 +302,9 @@ struct future *future_find(struct runtime *runtime, uint32_t slot, uint32_t gene
 void future_settle(struct future *self);
 /* Wakes the task that awaits it. On the event loop's thread. */
 void future_tell(struct future *self);
+/* A handler of a future has come back: has those with its key find what came of it.
+ * Returns what the handler is to return. */
+int future_ran(struct future *self, faas_context *ctx, int code);
 #define FUTURE_NO_SLOT UINT32_MAX
 
 /* What a handler's input is: a call on a stack, or a future by its number. */

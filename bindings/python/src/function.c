@@ -234,6 +234,7 @@ static int future_run(struct function *f, faas_context *ctx, const struct ticket
         Py_XDECREF(result);
     }
     PyErr_Clear();
+    code = future_ran(future, ctx, code);
     Py_DECREF((PyObject *)future);
     return code;
 }
@@ -329,6 +330,7 @@ static void item_done(struct function *f, faas_item *item, struct item *to,
         to->future->result = result;
         if (failed)
             fetch_into(&to->future->type, &to->future->value, &to->future->traceback);
+        item->code = future_ran(to->future, item->ctx, item->code);
     } else {
         Py_XDECREF(result);
         if (failed && faas_context_event(item->ctx) != NULL)

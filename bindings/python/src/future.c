@@ -140,11 +140,106 @@ int runtime_drain(struct runtime *self)
     return 0;
 }
 
+/* ---- those with one key ----
+ *
+ * While a call with a key is under way, others with it end as it does: the library hands
+ * them its bytes and its code. These say which run it was, of the futures that ran last. */
+
+enum { KEYED_RUNS = 8 };
+
+static PyObject *keyed_name(const struct future *self, faas_bytes key)
+{
+    return Py_BuildValue("(Oy#)", self->function->name, key.data, (Py_ssize_t)key.size);
+}
+
+static int keyed_join(struct future *self, faas_bytes key)
+{
+    PyObject *keyed = self->function->runtime->keyed, *name = keyed_name(self, key),
+             *list;
+    int failed = 0;
+
+    if (name == NULL)
+        return -1;
+    list = Py_XNewRef(PyDict_GetItemWithError(keyed, name));
+    if (list == NULL && !PyErr_Occurred()) {
+        list = Py_BuildValue("[O]", name);
+        failed = list == NULL || PyDict_SetItem(keyed, name, list) != 0;
+    }
+    Py_DECREF(name);
+    self->keyed = list;
+    return list == NULL || failed ? -1 : 0;
+}
+
+/* The last one takes the list along. */
+static void keyed_leave(struct future *self)
+{
+    PyObject *keyed = self->function->runtime->keyed, *list = self->keyed;
+
+    self->keyed = NULL;
+    if (list != NULL && keyed != NULL && Py_REFCNT(list) == 2 &&
+        PyDict_DelItem(keyed, PyList_GetItem(list, 0)) != 0)
+        PyErr_Clear();
+    Py_XDECREF(list);
+}
+
+int future_ran(struct future *self, faas_context *ctx, int code)
+{
+    int run;
+
+    if (self->keyed == NULL || self->function->raw)
+        return code;
+    run = (int)(++self->function->runtime->keyed_runs % INT32_MAX) + 1;
+    self->keyed_run = run;
+    if ((PyList_Size(self->keyed) > KEYED_RUNS &&
+         PyList_SetSlice(self->keyed, 1, 2, NULL) != 0) ||
+        PyList_Append(self->keyed, (PyObject *)self) != 0 ||
+        (code == 0 && faas_reply(ctx, faas_bytes_of(&run, sizeof run)) != 0))
+        PyErr_Clear(); // the others will say that there is no result
+    return code == 0 ? 0 : run;
+}
+
+/* The future that ran for this one, or NULL; borrowed. */
+static struct future *keyed_find(const struct future *self, int run)
+{
+    for (Py_ssize_t i = self->keyed == NULL ? 0 : PyList_Size(self->keyed); i-- > 1;) {
+        struct future *other = of(PyList_GetItem(self->keyed, i));
+
+        if (other->keyed_run == run)
+            return other;
+    }
+    return NULL;
+}
+
+/* Takes the result of the one that ran for this one, or what it raised. */
+static void keyed_take(struct future *self)
+{
+    struct future *other;
+    int run = self->code;
+
+    if (self->status == FAAS_OK) {
+        if (self->response_size != sizeof run)
+            return;
+        memcpy(&run, self->response, sizeof run);
+    }
+    other = keyed_find(self, run);
+    if (other == NULL || other == self)
+        return;
+    if (self->status == FAAS_OK) {
+        self->result = Py_XNewRef(other->result);
+    } else {
+        self->type = Py_XNewRef(other->type);
+        self->value = Py_XNewRef(other->value);
+        self->traceback = Py_XNewRef(other->traceback);
+    }
+}
+
 /* Makes an exception of how it ended, instead of what is set in it. */
 static void exception_make(struct future *self)
 {
     struct function *f = self->function;
 
+    if (self->status == FAAS_EHANDLER && self->type == NULL)
+        keyed_take(self);
     if (self->status == FAAS_EHANDLER && self->type != NULL)
         return;
     Py_CLEAR(self->type);
@@ -170,6 +265,8 @@ static void answer_make(struct future *self)
         self->result = PyBytes_FromStringAndSize((const char *)self->response,
                                                  (Py_ssize_t)self->response_size);
     else if (self->result == NULL)
+        keyed_take(self);
+    if (self->result == NULL && !PyErr_Occurred())
         PyErr_SetString(PyExc_SystemError, "the call ended without a result");
     if (self->result == NULL)
         fetch_into(&self->type, &self->value, &self->traceback);
@@ -245,6 +342,7 @@ void future_settle(struct future *self)
         /* Only now: making an exception may let another thread have a look. */
         self->settled = true;
         slot_give(self);
+        keyed_leave(self);
         Py_CLEAR(self->args);
         Py_CLEAR(self->kwargs);
         Py_CLEAR(self->keep);
@@ -385,7 +483,9 @@ PyObject *future_submit(struct function *f, PyObject *args, PyObject *kwargs,
         Py_DECREF((PyObject *)self);
         return NULL;
     }
-    if (input_make(self, &ticket, &input, &block, &view, &viewed) != 0) {
+    if ((submit.key.data != NULL && keyed_join(self, submit.key) != 0) ||
+        input_make(self, &ticket, &input, &block, &view, &viewed) != 0) {
+        keyed_leave(self);
         slot_give(self);
         Py_DECREF((PyObject *)self);
         return NULL;
@@ -402,6 +502,7 @@ PyObject *future_submit(struct function *f, PyObject *args, PyObject *kwargs,
     if (status == FAAS_OK)
         return (PyObject *)self;
     self->settled = true;
+    keyed_leave(self);
     slot_give(self);
     Py_DECREF((PyObject *)self);
     Py_DECREF((PyObject *)self);
@@ -829,6 +930,7 @@ static int future_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->args);
     Py_VISIT(self->kwargs);
     Py_VISIT(self->keep);
+    Py_VISIT(self->keyed);
     Py_VISIT(self->result);
     Py_VISIT(self->type);
     Py_VISIT(self->value);
@@ -845,6 +947,7 @@ static int future_clear(PyObject *object)
     Py_CLEAR(self->args);
     Py_CLEAR(self->kwargs);
     Py_CLEAR(self->keep);
+    Py_CLEAR(self->keyed);
     Py_CLEAR(self->result);
     Py_CLEAR(self->type);
     Py_CLEAR(self->value);

@@ -664,11 +664,12 @@ static PyObject *runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->functions = PyDict_New();
     self->to_tell = PyList_New(0);
     self->awaited = PyDict_New();
+    self->keyed = PyDict_New();
     self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (self->wake_fd < 0)
         PyErr_SetFromErrno(PyExc_OSError);
     if (self->functions == NULL || self->to_tell == NULL || self->awaited == NULL ||
-        self->wake_fd < 0) {
+        self->keyed == NULL || self->wake_fd < 0) {
         Py_DECREF((PyObject *)self);
         return NULL;
     }
@@ -685,6 +686,7 @@ static int runtime_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->loop);
     Py_VISIT(self->to_tell);
     Py_VISIT(self->awaited);
+    Py_VISIT(self->keyed);
     return 0;
 }
 
@@ -699,6 +701,7 @@ static int runtime_clear(PyObject *object)
     Py_CLEAR(self->loop);
     Py_CLEAR(self->to_tell);
     Py_CLEAR(self->awaited);
+    Py_CLEAR(self->keyed);
     return 0;
 }
 
