@@ -283,6 +283,18 @@ def test_a_callback_may_wait_for_other_futures_and_submit_more(app: faas.App, ga
     assert seen.count([0, 1]) == 2 and seen.count(7) == 2
 
 
+def test_a_callback_finds_what_has_ended_with_its_future(app: faas.App, gate: Gate) -> None:
+    futures = [app.function(name=f"x{i}")(gate).submit(i) for i in range(2)]
+    gate.wait(2)
+    gate.go.set()
+    while app._async_stats()["succeeded"] < 2:
+        pass
+    seen: list[list[int]] = []
+    for future in futures:
+        future.add_done_callback(lambda f: seen.append([g.result(PATIENCE) for g in futures]))
+    assert seen == [[0, 1]] * 2
+
+
 def test_a_callback_that_waits_does_not_hold_up_other_futures() -> None:
     with faas.App(worker_max=2, worker_min=2) as app:
         gate, held = Gate(), threading.Event()
