@@ -6,11 +6,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-import inspect
 import logging
 import math
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 from . import _faas
@@ -62,25 +61,32 @@ class Tasks:
             task.cancel()
 
 
-async def _in_context(coroutine: Coroutine[Any, Any, Any], context: _faas.Context) -> Any:
-    _task_context.set(context)
-    return await coroutine
+class _Body(Coroutine[Any, Any, Any]):
+    """A handler's coroutine, which finds its context when it begins. One that is cancelled
+    before that has nothing around it that would be missed."""
 
+    def __init__(self, inner: Coroutine[Any, Any, Any], context: _faas.Context) -> None:
+        self._inner = inner
+        self._context: _faas.Context | None = context
 
-def _drop(
-    loop: asyncio.AbstractEventLoop, body: Coroutine[Any, Any, Any], inner: Coroutine[Any, Any, Any]
-) -> None:
-    """Ends what did not begin before it was cancelled, so that nobody misses it."""
+    def _begin(self) -> None:
+        if self._context is not None:
+            _task_context.set(self._context)
+            self._context = None
 
-    def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
-        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-            coroutine.close()
+    def send(self, value: Any) -> Any:
+        self._begin()
+        return self._inner.send(value)
 
-    try:
-        loop.call_soon_threadsafe(drop, inner)  # its task ends the other one
-    except RuntimeError:  # it is closed: nobody does
-        drop(inner)
-        drop(body)
+    def throw(self, *error: Any) -> Any:
+        return self._inner.throw(*error)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        self._begin()
+        return self._inner.__await__()
 
 
 def _run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -95,12 +101,11 @@ def run_on_loop(
     """Runs a handler's coroutine on the app's event loop, and waits for it on this thread."""
     app = function.app
     loop: asyncio.AbstractEventLoop | None = app.loop
-    body = _in_context(coroutine, context)
+    body = _Body(coroutine, context)
     if app.is_virtual:
         return _run_apart(body)
     if loop is None or loop.is_closed():
         body.close()
-        coroutine.close()
         raise RuntimeError(
             f"{function.name} is a coroutine, and the app has no event loop: "
             "use `async with app`, or set app.loop"
@@ -113,11 +118,11 @@ def run_on_loop(
         left = context.remaining
         return task.result(None if math.isinf(left) else left)
     except concurrent.futures.CancelledError:
-        _drop(loop, body, coroutine)
+        if loop.is_closed():  # nobody runs it any more
+            body.close()
         raise asyncio.CancelledError(f"{function.name} was cancelled") from None
     except TimeoutError:
-        if task.cancel():  # else it is the handler's own
-            _drop(loop, body, coroutine)
+        task.cancel()  # does nothing if it is the handler's own
         raise
     finally:
         app._tasks.remove(task)

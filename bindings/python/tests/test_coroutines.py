@@ -12,6 +12,7 @@ import pytest
 from conftest import PATIENCE, Thread
 
 import faas
+from faas import testing
 
 
 def run(body: Any) -> Any:
@@ -141,6 +142,13 @@ def test_a_coroutine_has_a_context_and_its_tasks_have_it_too() -> None:
                 assert 0 < here.remaining <= 10 and not here.cancelled
                 return here
 
+            @app.function
+            async def pretends() -> Any:
+                with testing.context(state=8):
+                    await asyncio.sleep(0)
+                    return faas.context().state
+
+            assert await pretends.invoke() == 8
             one, two = await asyncio.gather(ask.invoke(), ask.invoke())
             assert one.request_id != two.request_id
             with pytest.raises(LookupError):
