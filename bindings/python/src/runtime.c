@@ -186,6 +186,9 @@ static PyObject *runtime_open(PyObject *object, PyObject *args)
     if (is_virtual) {
         status = faas_clock_open_virtual(0, NULL, &self->clock);
         options.clock = self->clock;
+        options.worker_min = 0; // whatever it has on the machine's clock
+        options.worker_max = FAAS_OFF;
+        options.blocking_max = FAAS_OFF;
     }
     if (status == FAAS_OK)
         status = faas_runtime_open(&rt, &options);

@@ -80,7 +80,7 @@ def test_an_app_goes_on_a_virtual_clock_and_back(app: faas.App) -> None:
     symbol = app.symbol(None, "labs", "l(l)")
     for _ in range(3):
         with testing.Client(app) as client:
-            assert app.is_virtual
+            assert app.is_virtual and app.stats()["workers"] == 0
             client.emit("a")
             assert sorted(seen) == ["y", "z"]
             assert made.invoke() == made.submit().result() == symbol(-1) == 1
