@@ -43,13 +43,13 @@ class Tasks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[concurrent.futures.Future[Any], Any] = {}
+        self._running: dict[_Run, Any] = {}
 
-    def add(self, task: concurrent.futures.Future[Any], future: Any) -> None:
+    def add(self, task: _Run, future: Any) -> None:
         with self._lock:
             self._running[task] = future
 
-    def remove(self, task: concurrent.futures.Future[Any]) -> None:
+    def remove(self, task: _Run) -> None:
         with self._lock:
             self._running.pop(task, None)
 
@@ -89,6 +89,49 @@ class _Body(Coroutine[Any, Any, Any]):
         return self._inner.__await__()
 
 
+class _Run:
+    """A coroutine on its way to its loop, or in it. ``ended`` is how it ended; a loop that
+    is closed or stopped for good ends nothing, but whoever waits can be told to give up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, body: _Body) -> None:
+        self.ended: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._loop = loop
+        self._body = body
+        self._task: asyncio.Task[Any] | None = None
+        loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        if self.ended.cancelled():
+            self._body.close()
+            return
+        self._task = self._loop.create_task(self._body)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.ended.cancel()
+            return
+        error = task.exception()
+        if not self.ended.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(task.result())
+
+    def cancel(self) -> None:
+        """On any thread; does nothing to what has ended."""
+        if self.ended.cancel():
+            try:
+                self._loop.call_soon_threadsafe(self._stop)
+            except RuntimeError:  # the loop is closed: it ends nothing any more
+                self._body.close()
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
 def _run_apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Runs it on a loop of its own, whatever runs on this thread."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -110,16 +153,18 @@ def run_on_loop(
             f"{function.name} is a coroutine, and the app has no event loop: "
             "use `async with app`, or set app.loop"
         )
-    task = asyncio.run_coroutine_threadsafe(body, loop)
+    try:
+        task = _Run(loop, body)
+    except RuntimeError:  # it was closed just now
+        body.close()
+        raise
     app._tasks.add(task, future)
     if context.cancelled:  # who cancels looks there afterwards: one of us sees the other
         task.cancel()
     try:
         left = context.remaining
-        return task.result(None if math.isinf(left) else left)
+        return task.ended.result(None if math.isinf(left) else left)
     except concurrent.futures.CancelledError:
-        if loop.is_closed():  # nobody runs it any more
-            body.close()
         raise asyncio.CancelledError(f"{function.name} was cancelled") from None
     except TimeoutError:
         task.cancel()  # does nothing if it is the handler's own

@@ -5,6 +5,7 @@ without a crash. FAAS_EXITS says how many."""
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from conftest import PATIENCE, python
@@ -121,6 +122,7 @@ CASES = {
 def test_the_interpreter_ends_with(case: str) -> None:
     body = "\n".join(line[8:] for line in CASES[case].splitlines())
     code = f"import faas\napp = faas.App(worker_max=2)\n{body}\n"
+    signal.alarm(0)  # each run has a limit of its own
     for run in range(RUNS):
         done = python(code, PATIENCE)
         assert (done.returncode, done.stderr) == (0, ""), f"run {run}"

@@ -599,7 +599,8 @@ def test_closing_an_app_wakes_the_tasks_that_await_it(gate: Gate) -> None:
         tasks = [asyncio.ensure_future(f) for f in (first, second)]
         await asyncio.sleep(0)
         closing = asyncio.create_task(app.aclose())
-        await asyncio.sleep(0)
+        while app.is_open:
+            await asyncio.sleep(0)
         gate.go.set()
         await closing
         assert await tasks[0] == 1
