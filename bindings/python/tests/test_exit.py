@@ -43,7 +43,8 @@ CASES = {
         for _ in range(200): f.submit().add_done_callback(callback)
     """,
     "loop closed": """
-        import asyncio
+        import asyncio, logging
+        logging.disable()  # asyncio's own complaint of tasks that came after its last look
         @app.function
         async def f(): await asyncio.sleep(0)
         g = app.function(name="g")(lambda: 1)
