@@ -344,7 +344,37 @@ START_TEST(what_is_submitted_when_something_ends_of_age_ends_of_age_as_well)
 }
 END_TEST
 
-SUITE_MAIN("async edges",
+static int removes_itself(faas_context *ctx, faas_bytes input)
+{
+    (void)input;
+    ck_assert_ok(
+        faas_function_unregister(faas_context_runtime(ctx), faas_context_fn(ctx)));
+    return 0;
+}
+
+/* It ends when its function is no more; the runtime counts it all the same. */
+START_TEST(what_removes_its_function_is_counted_when_it_ends)
+{
+    faas_async_stats stats;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    for (int i = 0; i < 2; i++) { // the second one, when the first one's queue is gone
+        fn = function_of(FAAS_FUNCTION(.name = "a", .handler = removes_itself));
+        release(submit(fn, "1"));
+        release(submit(fn, "2"));
+        ck_assert_uint_eq(run_for(MS), 1);
+        stats = async_stats();
+        ck_assert_uint_eq(stats.submitted, 2 * (uint64_t)i + 2);
+        ck_assert_uint_eq(stats.succeeded, (uint64_t)i + 1);
+        ck_assert_uint_eq(stats.dropped, (uint64_t)i + 1);
+        ck_assert_uint_eq(stats.queued, 0);
+    }
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("async edges", what_removes_its_function_is_counted_when_it_ends,
            what_is_submitted_when_something_ends_of_age_ends_of_age_as_well,
            an_attempt_that_met_no_seat_is_not_told_of_as_made,
            what_is_too_old_does_not_run_for_its_waiter_either,

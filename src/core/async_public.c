@@ -361,6 +361,8 @@ static faas_status stats_take(faas_runtime *rt, faas_fn fn, faas_async_stats *st
         *stats = async->gone;
         for (struct faasi_queue *q = async->queues; q != NULL; q = q->next)
             queue_add(stats, q, now);
+        for (struct faasi_queue *q = async->orphans; q != NULL; q = q->next)
+            queue_add(stats, q, now); // what runs in it has not ended yet
     } else if (of != NULL) {
         queue_add(stats, of, now);
     }

@@ -367,6 +367,7 @@ void faasi_orphans_free(struct faasi_async *async)
             continue;
         }
         *at = q->next;
+        queue_fold(async, q);
         faasi_timer_stop(&async->wheel, &q->age.timer); // of one that has run since
         q->next = idle;
         idle = q;
@@ -397,7 +398,6 @@ void faasi_async_forget(struct faasi_async *async, struct faasi_function *f)
     faasi_queue_drop(q, FAAS_ENOENT);
     q->function = NULL;
     queue_unlist(q);
-    queue_fold(async, q);
     q->next = async->orphans;
     async->orphans = q;
     faasi_async_unlock(async, &ending);
