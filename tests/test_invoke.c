@@ -1411,8 +1411,29 @@ START_TEST(the_machines_clock_serves_as_well)
 }
 END_TEST
 
+/* It is a place in a table of queues where calls wait for a batch. */
+START_TEST(a_priority_that_is_none_is_refused)
+{
+    static const int none[] = {-1, FAAS_PRIORITY_LOW + 1, INT32_MAX, INT32_MIN};
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = function_of(FAAS_FUNCTION(.name = "a", .handler = answers));
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        ck_assert_status(faas_invoke_with(w.rt, fn, faas_str(NULL),
+                                          FAAS_CALL(.priority = (faas_priority)none[i]),
+                                          NULL),
+                         FAAS_EINVAL);
+    ck_assert_ok(faas_invoke_with(w.rt, fn, faas_str(NULL),
+                                  FAAS_CALL(.priority = FAAS_PRIORITY_LOW), NULL));
+    ck_assert_uint_eq(stats_of(fn).invocations, 1);
+    CLOSE();
+}
+END_TEST
+
 SUITE_MAIN(
-    "invoke", a_handler_gets_the_input_and_its_reply_comes_back,
+    "invoke", a_priority_that_is_none_is_refused,
+    a_handler_gets_the_input_and_its_reply_comes_back,
     what_the_handler_does_decides_the_status_and_what_comes_with_it,
     the_last_reply_counts, a_call_that_does_not_run_gives_no_result,
     refusals_and_failures_of_handlers_leave_the_error_text_alone,

@@ -691,6 +691,9 @@ faas_status faas_invoke_with(faas_runtime *rt, faas_fn fn, faas_bytes input,
     status = faasi_options_import(&known, sizeof known, options, "invoke options");
     if (status != FAAS_OK)
         return status;
+    if (known.priority < FAAS_PRIORITY_DEFAULT || known.priority > FAAS_PRIORITY_LOW)
+        return faasi_fail(FAAS_EINVAL, "invoke.priority: %d is unknown",
+                          (int)known.priority);
     if (known.event != NULL) {
         request.event = known.event;
         request.input = faas_event_data(known.event);
