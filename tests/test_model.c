@@ -506,6 +506,44 @@ START_TEST(a_model_that_cannot_be_registered_keeps_nothing)
 }
 END_TEST
 
+/* A program that was compiled with less of the struct hands over less. */
+START_TEST(of_a_policy_no_more_is_read_than_it_says_to_have)
+{
+    static const size_t most = sizeof(faas_function);
+    _Alignas(16) unsigned char newer[sizeof(faas_function) + 8] = {0};
+    const float x[2] = {1, 2};
+    faas_function policy = {.size = offsetof(faas_function, handler), .name = "m"};
+    faas_function *less = malloc(policy.size); // no byte more, for the sanitizer
+    faas_fn fn;
+
+    ck_assert_ptr_nonnull(less);
+    memcpy(less, &policy, policy.size);
+    world_open();
+    fn = model_of(less);
+    ck_answers(fn, x, 1);
+    ck_assert_ok(faas_function_unregister(rt, fn));
+
+    policy.size = most + 8;
+    memcpy(newer, &policy, most);
+    fn = model_of((void *)newer);
+    ck_assert_ok(faas_function_unregister(rt, fn));
+    newer[most + 3] = 1;
+    ck_assert_status(faas_model_register(rt, &plain,
+                                         FAAS_MODEL(.bytes = faas_str("plain")),
+                                         (void *)newer, &fn),
+                     FAAS_EVERSION);
+    policy.size = 7;
+    memcpy(newer, &policy, most);
+    ck_assert_status(faas_model_register(rt, &plain,
+                                         FAAS_MODEL(.bytes = faas_str("plain")),
+                                         (void *)newer, &fn),
+                     FAAS_EINVAL);
+    ck_assert_uint_eq(fn.generation, 0);
+    world_close();
+    free(less);
+}
+END_TEST
+
 static int other(faas_context *ctx, faas_bytes input)
 {
     (void)ctx;
@@ -876,6 +914,7 @@ SUITE_MAIN("model", what_is_packed_is_seen_again_where_it_stands,
            axes_that_the_model_does_not_have_are_refused_when_it_is_loaded,
            a_new_instance_is_warmed_up_and_is_none_if_that_fails,
            a_model_that_cannot_be_registered_keeps_nothing,
+           of_a_policy_no_more_is_read_than_it_says_to_have,
            only_a_model_is_described_as_one,
            calls_that_wait_are_run_as_one_and_each_has_its_own_rows,
            a_model_that_is_removed_while_it_runs_stays_until_it_has_run,

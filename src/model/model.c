@@ -4,6 +4,7 @@
  *
  * A function's `user` is its model: what was registered, and what is loaded while there
  * are instances. An instance's state is what the engine made. */
+#include "policy.h"
 #include "tensor.h"
 
 #include <faas/batch.h>
@@ -731,22 +732,24 @@ faas_status faas_model_register(faas_runtime *rt, const faas_engine *engine,
                                 faas_fn *fn)
 {
     static const faas_fn none;
-    faas_function function = *policy;
+    faas_function function;
     struct model *m;
     faas_status status;
 
     if (fn != NULL)
         *fn = none;
-    if (policy->size != sizeof *policy || policy->handler != NULL ||
-        policy->batch != NULL || policy->init != NULL || policy->close != NULL ||
-        policy->user != NULL || policy->user_free != NULL)
-        return faas_error_set(FAAS_EINVAL, "model: the policy has a handler, a hook or a "
-                                           "user, or another size");
+    status = faasi_model_policy(&function, policy);
+    if (status != FAAS_OK)
+        return status;
+    if (function.handler != NULL || function.batch != NULL || function.init != NULL ||
+        function.close != NULL || function.user != NULL || function.user_free != NULL)
+        return faas_error_set(FAAS_EINVAL,
+                              "model: the policy has a handler, a hook or a user");
     status = model_make(engine, given, &m);
     if (status != FAAS_OK)
         return status;
     function.handler = model_handler;
-    if (policy->batch_max >= 2)
+    if (function.batch_max >= 2)
         function.batch = model_batch;
     else
         function.batch_max = 0;

@@ -6,6 +6,7 @@
  * for a large one it costs nothing and saves its memory: so an instance shares the last
  * session if a run takes SHARE_NS or more, and has its own otherwise. */
 #define _GNU_SOURCE // memfd_create()
+#include "../model/policy.h"
 #include "graphs.h"
 #include "ort.h"
 
@@ -775,13 +776,16 @@ faas_status faas_onnx_register(faas_runtime *rt, const char *name, const char *p
                                const faas_function *policy, faas_fn *fn)
 {
     static const faas_fn none;
-    faas_function named = *policy;
+    faas_function named;
     faas_onnx *onnx;
     faas_status status;
 
     if (fn != NULL)
         *fn = none;
-    if (policy->name != NULL)
+    status = faasi_model_policy(&named, policy);
+    if (status != FAAS_OK)
+        return status;
+    if (named.name != NULL)
         return faas_error_set(FAAS_EINVAL, "onnx: the policy has a name of its own");
     status = faas_onnx_open(NULL, &onnx);
     if (status != FAAS_OK)
