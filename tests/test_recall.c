@@ -615,7 +615,27 @@ START_TEST(what_cannot_be_remembered_is_refused)
 }
 END_TEST
 
-SUITE_MAIN("recall", nothing_is_remembered_unless_asked_for,
+/* Nobody waits for it, so nothing of its success was kept. */
+START_TEST(what_was_submitted_and_left_alone_is_remembered_too)
+{
+    atomic_uint count = 0;
+    uint64_t ran;
+    faas_fn fn;
+
+    OPEN_DEFAULT();
+    fn = cached_fn(&count, 100000, FAAS_CACHE_SINGLE_FLIGHT);
+    ck_assert_ok(faas_invoke_async(w.rt, fn, faas_str("a"), NULL, NULL));
+    ck_assert_ok(faas_invoke_async(w.rt, fn, faas_str("a"), NULL, NULL));
+    ck_assert_ok(faas_run_until(w.rt, now_ns() + MS, &ran));
+    must_answer(fn, "a", "a 0");
+    ck_assert_uint_eq(stats_of(fn).invocations, 1);
+    ck_assert_uint_eq(stats_of(fn).cache_hits, 2);
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("recall", what_was_submitted_and_left_alone_is_remembered_too,
+           nothing_is_remembered_unless_asked_for,
            the_same_input_has_the_same_answer_without_a_run,
            inputs_are_told_apart_by_every_byte_and_by_their_size,
            an_answer_is_good_for_cache_ns,

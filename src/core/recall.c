@@ -132,14 +132,20 @@ static faas_status flight_run(faas_runtime *rt, struct faasi_desk *desk,
                               struct faasi_call *call, struct faasi_flight *flight,
                               faas_result **result)
 {
+    const struct faasi_request *request = call->request;
+    struct faasi_request whole = *request;
     struct faasi_response *response = NULL;
     faas_result *out = NULL;
-    faas_status status = run(rt, desk, call, &out);
-    bool answered = status == FAAS_OK || status == FAAS_EHANDLER;
-    bool remember =
-        desk->remembers &&
-        (status == FAAS_OK || (status == FAAS_EHANDLER && desk->remembers_failures));
+    faas_status status;
+    bool answered, remember;
 
+    whole.failures_only = false; // others may want what this caller does not
+    call->request = &whole;
+    status = run(rt, desk, call, &out);
+    call->request = request;
+    answered = status == FAAS_OK || status == FAAS_EHANDLER;
+    remember = desk->remembers && (status == FAAS_OK ||
+                                   (status == FAAS_EHANDLER && desk->remembers_failures));
     if (answered && (remember || flight_has_fellows(desk, flight)))
         response = faasi_response_make(rt->allocator, flight->hash, flight->key,
                                        out->output, out->message, out->code);
