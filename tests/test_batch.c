@@ -1035,7 +1035,49 @@ START_TEST(sizes_and_answers_are_told_in_json_and_to_prometheus)
 }
 END_TEST
 
-SUITE_MAIN("batch", a_free_instance_runs_a_call_at_once_on_its_own_thread,
+/* Submits more of its own than there is room for, so that it runs them while it waits. */
+static int submits_its_own(faas_context *ctx, faas_item *items, size_t count)
+{
+    atomic_uint *runs = faas_user(ctx);
+    faas_bytes inputs[3] = {faas_str("a"), faas_str("a"), faas_str("a")};
+    size_t accepted;
+
+    (void)items;
+    if (atomic_fetch_add(runs, (unsigned)count) == 0) {
+        ck_assert_status(faas_invoke_async_many(w.rt, faas_context_fn(ctx), inputs, 3,
+                                                NULL, NULL, &accepted),
+                         FAAS_EBUSY);
+        ck_assert_uint_eq(accepted, 2);
+    }
+    return 0;
+}
+
+/* The call that it helps along is nested in nobody, but stands on the same stack. */
+START_TEST(a_batch_does_not_wait_for_itself_when_it_helps_with_what_is_queued)
+{
+    static const uint32_t modes[] = {0, FAAS_CACHE_SINGLE_FLIGHT};
+
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        atomic_uint runs = 0;
+        faas_fn fn;
+
+        OPEN_DEFAULT();
+        fn = function_of(
+            FAAS_FUNCTION(.name = "f", .batch = submits_its_own, .user = &runs,
+                          .cache_mode = modes[i],
+                          .async = FAAS_ASYNC(.queue_slots = 2,
+                                              .on_queue_full = FAAS_QUEUE_WAIT)));
+        ck_assert_ok(faas_invoke(w.rt, fn, faas_str("a"), 0, NULL));
+        ck_assert_ok(faas_run_until(w.rt, now_ns() + SEC, NULL));
+        ck_assert_uint_eq(atomic_load(&runs), 3);
+        ck_assert_uint_eq(stats_of(fn).concurrency, 0);
+        CLOSE();
+    }
+}
+END_TEST
+
+SUITE_MAIN("batch", a_batch_does_not_wait_for_itself_when_it_helps_with_what_is_queued,
+           a_free_instance_runs_a_call_at_once_on_its_own_thread,
            who_finishes_takes_what_waits_in_one_batch_and_in_order,
            a_batch_is_no_larger_than_batch_max, a_bad_item_fails_alone,
            a_failed_batch_fails_every_item_that_has_no_code_of_its_own,

@@ -547,17 +547,6 @@ static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *c
 
 /* ---- seeking and following ---- */
 
-/* How many calls below us on this stack sit at the function. */
-static uint32_t seats_below(const struct faas_context *parent,
-                            const struct faasi_function *f)
-{
-    uint32_t count = 0;
-
-    for (; parent != NULL; parent = parent->parent)
-        count += parent->function == f;
-    return count;
-}
-
 /* Takes a seat that is warm and free, or returns NULL. No lock: for the call that finds
  * nobody before it. */
 static struct faasi_cell *seat_at_once(struct faasi_desk *desk)
@@ -592,7 +581,7 @@ static faas_status wish_queue(struct faasi_desk *desk, struct faasi_wish *wish,
         *queued = true;
     else if (faasi_seats_full(&f->seats, &look)) {
         /* Nobody would come: it is off, or we stand on those who sit. */
-        *queued = look.busy > seats_below(parent, f);
+        *queued = look.busy > faasi_context_count(parent, f);
         if (!*queued)
             status = faasi_gate_refuse(desk->gate, f);
     }
@@ -644,7 +633,7 @@ static faas_status wish_sit(faas_runtime *rt, struct faasi_desk *desk,
     else
         faasi_read_leave();
     if (status != FAAS_EBUSY || !faasi_seats_full(&f->seats, &look) ||
-        look.busy <= seats_below(parent, f))
+        look.busy <= faasi_context_count(parent, f))
         return status;
     atomic_fetch_sub_explicit(&f->throttles, 1, memory_order_relaxed); // it was none
     return FAAS_OK;

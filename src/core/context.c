@@ -10,6 +10,26 @@
 _Thread_local struct faas_context *faasi_context_current;
 _Thread_local struct faasi_below *faasi_context_below;
 
+static uint32_t count_from(const struct faas_context *ctx, const struct faasi_function *f)
+{
+    uint32_t count = 0;
+
+    for (; ctx != NULL; ctx = ctx->parent)
+        count += ctx->function == f;
+    return count;
+}
+
+uint32_t faasi_context_count(const struct faas_context *parent,
+                             const struct faasi_function *f)
+{
+    const struct faasi_below *below = faasi_context_below;
+    uint32_t count = count_from(parent, f);
+
+    for (; below != NULL; below = below->next)
+        count += count_from(below->ctx, f);
+    return count;
+}
+
 /* An own one has a seat's number and version, which no other call of this runtime has.
  * What has an id given may be no part of a cell. */
 faas_id faasi_context_id(const struct faas_context *ctx)

@@ -21,6 +21,11 @@ struct faasi_below {
 /* Those of this thread, the innermost one first. */
 extern _Thread_local struct faasi_below *faasi_context_below;
 
+/* How many calls of `f` are on this thread's stack, from `parent` on: those that it is
+ * nested in, and those that wait while it runs. None of them comes back before it does. */
+uint32_t faasi_context_count(const struct faas_context *parent,
+                             const struct faasi_function *f);
+
 /* The id of the invocation that a context is of; not in init. */
 faas_id faasi_context_id(const struct faas_context *ctx);
 

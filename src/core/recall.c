@@ -188,15 +188,6 @@ static uint64_t deadline_of(const faas_runtime *rt, const struct faasi_desk *des
                                call->deadline);
 }
 
-/* Whether the function runs below us on this stack: its answer may be what we are asked
- * for, so we must not wait for it. */
-static bool runs_below(const struct faas_context *parent, const struct faasi_function *f)
-{
-    while (parent != NULL && parent->function != f)
-        parent = parent->parent;
-    return parent != NULL;
-}
-
 /* What a call finds. */
 enum finding { REMEMBERED, IN_FLIGHT, MISSING };
 
@@ -239,7 +230,8 @@ faas_status faasi_recall_invoke(faas_runtime *rt, struct faasi_desk *desk,
 {
     struct faasi_flight own = {.key = call->request->input};
     bool anew = fresh(call);
-    bool share = desk->shares && !runs_below(call->parent, desk->function);
+    /* On this stack, its answer may be what we are asked for: we must not wait for it. */
+    bool share = desk->shares && faasi_context_count(call->parent, desk->function) == 0;
     uint64_t until = 0;
 
     if ((!desk->remembers && !desk->shares) || call->request->typed)
