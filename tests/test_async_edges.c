@@ -374,7 +374,30 @@ START_TEST(what_removes_its_function_is_counted_when_it_ends)
 }
 END_TEST
 
-SUITE_MAIN("async edges", what_removes_its_function_is_counted_when_it_ends,
+/* A sweep tells the queue that there is a seat; that there is no memory shows when one asks. */
+START_TEST(what_has_no_memory_does_not_hold_time_up)
+{
+    faas_invocation job;
+    faas_fn fn;
+
+    OPEN(.memory_bytes = 1000000);
+    (void)function_of(FAAS_FUNCTION(.name = "kept", .handler = answers, .provisioned = 1,
+                                    .instance_bytes = 700000));
+    fn = function_of(
+        FAAS_FUNCTION(.name = "a", .handler = answers, .instance_bytes = 700000));
+    job = submit(fn, "1");
+    ck_assert_uint_eq(run_for(20 * MS), 0);
+    ck_assert_status(waited(job), FAAS_EPENDING);
+    faas_runtime_budget(w.rt, 2000000);
+    ck_assert_uint_eq(run_for(20 * MS), 1);
+    ck_assert_ok(waited(job));
+    release(job);
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("async edges", what_has_no_memory_does_not_hold_time_up,
+           what_removes_its_function_is_counted_when_it_ends,
            what_is_submitted_when_something_ends_of_age_ends_of_age_as_well,
            an_attempt_that_met_no_seat_is_not_told_of_as_made,
            what_is_too_old_does_not_run_for_its_waiter_either,

@@ -4,6 +4,10 @@
 
 #include "instance.h"
 
+/* Rounds without a handler until what is ready counts as what cannot be done now: some,
+ * because who is told of an end may have made more to do. */
+enum { VAIN_MAX = 16 };
+
 /* Ends and makes instances. */
 static uint64_t instances_sweep(faas_runtime *rt)
 {
@@ -102,7 +106,8 @@ uint64_t faas_run_once(faas_runtime *rt, uint64_t budget_ns, uint64_t *next_ns)
 
 faas_status faas_run_until(faas_runtime *rt, uint64_t until_ns, uint64_t *ran)
 {
-    uint64_t handlers = 0, next = 0;
+    uint64_t handlers = 0, next = 0, instant = 0;
+    unsigned vain = 0; // rounds at one instant in which no handler ran
     faas_status status = FAAS_OK;
 
     if (ran != NULL)
@@ -125,8 +130,12 @@ faas_status faas_run_until(faas_runtime *rt, uint64_t until_ns, uint64_t *ran)
         /* Handlers may have moved the clock, and made more to do. */
         next = faasi_instant_ns(rt->clock, faasi_sweep(rt));
         now = faas_clock_now(rt->clock);
-        if (now <= until_ns && faasi_async_ready(&rt->async))
-            continue; // what came due by that
+        vain = handlers == before && now == instant ? vain + 1 : 0;
+        instant = now;
+        /* What came due by that; or a queue was told of a seat, for which there is no
+         * memory, and will be told so by every sweep. */
+        if (now <= until_ns && vain < VAIN_MAX && faasi_async_ready(&rt->async))
+            continue;
         if (next <= now && handlers == before)
             next = now + 1000000; // what is due cannot be done now
         if (next > until_ns)
