@@ -396,7 +396,44 @@ START_TEST(what_has_no_memory_does_not_hold_time_up)
 }
 END_TEST
 
-SUITE_MAIN("async edges", what_has_no_memory_does_not_hold_time_up,
+static void counts_end(const faas_record *record, void *user)
+{
+    (void)record;
+    (*(unsigned *)user)++;
+}
+
+/* Who is told of an end has submitted something: with any one allocation failing. */
+START_TEST(what_is_refused_is_told_to_nobody_whichever_allocation_fails)
+{
+    for (unsigned n = 1; n <= 12; n++) {
+        unsigned told = 0;
+        faas_status status;
+        faas_fn fn;
+
+        OPEN_DEFAULT();
+        fn = function_of(
+            FAAS_FUNCTION(.name = "a", .handler = answers,
+                          .async = FAAS_ASYNC(.queue_slots = 1,
+                                              .on_queue_full = FAAS_QUEUE_RUN_HERE)));
+        release(submit(fn, "1"));
+        w.faulty.fail_at = atomic_load(&w.faulty.calls) + n;
+        status = faas_invoke_async(w.rt, fn, faas_str("2"),
+                                   FAAS_SUBMIT(.tenant = faas_str("t"),
+                                               .priority = FAAS_PRIORITY_LOW,
+                                               .ended = counts_end, .ended_user = &told),
+                                   NULL);
+        w.faulty.fail_at = 0;
+        ck_assert_ok(faas_runtime_close(w.rt));
+        faas_clock_close(w.clock);
+        ck_assert_msg(told == (status == FAAS_OK), "allocation %u: %s, told %u", n,
+                      faas_status_name(status), told);
+        ck_assert_uint_eq(atomic_load(&w.faulty.live_blocks), 0);
+    }
+}
+END_TEST
+
+SUITE_MAIN("async edges", what_is_refused_is_told_to_nobody_whichever_allocation_fails,
+           what_has_no_memory_does_not_hold_time_up,
            what_removes_its_function_is_counted_when_it_ends,
            what_is_submitted_when_something_ends_of_age_ends_of_age_as_well,
            an_attempt_that_met_no_seat_is_not_told_of_as_made,
