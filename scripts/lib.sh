@@ -18,7 +18,8 @@ need_to_bench="$need_to_build g++=g++ python3=python3 libglib2.0-dev libboost-de
     libuv1-dev libtbb-dev libconcurrentqueue-dev libzmq3-dev libyajl-dev libsimdjson-dev
     libxgboost-dev"
 need_to_fuzz="$need_to_build g++=g++ clang=clang check relacy-dev libclang-rt-14-dev python3=python3"
-need_to_fuzz_oss="zip=zip unzip=unzip" # with need_to_fuzz
+need_to_fuzz_afl="afl-fuzz=afl++" # with need_to_fuzz
+need_to_fuzz_oss="zip=zip unzip=unzip" # likewise
 need_to_bench_python="$need_to_python python3-numpy python3-blinker python3-pyee"
 need_to_plot="gnuplot=gnuplot-nox"
 need_to_docs="doxygen=doxygen python3=python3 sphinx-build=python3-sphinx python3-breathe furo
