@@ -171,13 +171,13 @@ static uint64_t access_hash(const struct access *access, const struct faasi_fiel
                             access->kind);
 }
 
-static struct faasi_entry *entry_find(const faas_ruleset *set,
-                                      const struct faasi_field *field,
-                                      const struct access *access)
+static struct faasi_table_entry *entry_find(const faas_ruleset *set,
+                                            const struct faasi_field *field,
+                                            const struct access *access)
 {
     const uint64_t hash = access_hash(access, field);
     struct faasi_bucket *bucket = NULL;
-    struct faasi_entry *entry;
+    struct faasi_table_entry *entry;
     uint32_t slot = 0;
 
     while ((entry = faasi_table_next(&set->entries, hash, &bucket, &slot)) != NULL)
@@ -190,13 +190,13 @@ static struct faasi_entry *entry_find(const faas_ruleset *set,
 
 static size_t entry_bytes(uint32_t size)
 {
-    return faasi_round_up(sizeof(struct faasi_entry) + size, 8);
+    return faasi_round_up(sizeof(struct faasi_table_entry) + size, 8);
 }
 
 static faas_status entry_add(faas_ruleset *set, struct faasi_field *field,
                              const struct access *access, uintptr_t word)
 {
-    struct faasi_entry *entry = entry_find(set, field, access);
+    struct faasi_table_entry *entry = entry_find(set, field, access);
     faas_status status;
 
     if (entry != NULL)
@@ -219,7 +219,7 @@ static faas_status entry_add(faas_ruleset *set, struct faasi_field *field,
 static void entry_remove(faas_ruleset *set, const struct faasi_field *field,
                          const struct access *access, uintptr_t word)
 {
-    struct faasi_entry *entry = entry_find(set, field, access);
+    struct faasi_table_entry *entry = entry_find(set, field, access);
 
     faasi_postings_remove(&entry->postings, word, &set->graves);
     if (faasi_postings_count(&entry->postings) > 0)
@@ -586,7 +586,7 @@ static uint64_t leaf_weight(const faas_ruleset *set, const struct faasi_rule_lea
 
     for (uint32_t i = 0; i < leaf->cond_count; i++) {
         struct access access;
-        const struct faasi_entry *entry;
+        const struct faasi_table_entry *entry;
 
         access_of(&access, &leaf->conds[i]);
         weight += base[access.kind];
@@ -758,7 +758,7 @@ static void rule_die(faas_ruleset *set, struct faasi_rule *rule, uint64_t versio
 
 static uint64_t entry_hash_of(const void *item)
 {
-    return ((const struct faasi_entry *)item)->hash;
+    return ((const struct faasi_table_entry *)item)->hash;
 }
 
 static uint64_t field_hash_of(const void *item)
@@ -874,7 +874,7 @@ static void rule_close(void *item, void *user)
 
 static void entry_close(void *item, void *user)
 {
-    struct faasi_entry *entry = item;
+    struct faasi_table_entry *entry = item;
     faas_ruleset *set = user;
 
     faasi_postings_close(&entry->postings, &set->graves);

@@ -490,7 +490,7 @@ static void key_take(struct faasi_matcher *m, const struct asking *asking,
 {
     const uint64_t hash = faasi_entry_hash(bytes, size, asking->field->salt, kind);
     struct faasi_bucket *bucket = NULL;
-    const struct faasi_entry *entry;
+    const struct faasi_table_entry *entry;
     uint32_t slot = 0;
 
     while ((entry = faasi_table_next(&m->set->entries, hash, &bucket, &slot)) != NULL) {

@@ -69,7 +69,7 @@ struct faasi_plan {
 };
 
 /* A key of the table and who waits for it. The key's bytes stand behind it. */
-struct faasi_entry {
+struct faasi_table_entry {
     uint64_t hash;
     const struct faasi_field *field;
     uint32_t kind;
