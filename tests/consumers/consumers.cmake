@@ -11,6 +11,8 @@ foreach(kind IN ITEMS faas faas_static)
     add_executable(${kind}_${language} ${CMAKE_CURRENT_LIST_DIR}/consumer.${suffix})
     target_link_libraries(${kind}_${language} PRIVATE faas::${kind})
     target_compile_options(${kind}_${language} PRIVATE -Wall -Wextra -Werror)
+    target_compile_definitions(${kind}_${language} PRIVATE
+      CONSUMER_STANDARD=${CMAKE_CXX_STANDARD})
   endforeach()
 endforeach()
 

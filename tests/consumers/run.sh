@@ -70,8 +70,8 @@ pkg_config)
     for language in c cpp cpp20; do
         case $language in
         c) compiler="$cc -std=c11" ;;
-        cpp) compiler="$cxx -std=c++17" ;;
-        cpp20) compiler="$cxx -std=c++20" ;;
+        cpp) compiler="$cxx -std=c++17 -DCONSUMER_STANDARD=17" ;;
+        cpp20) compiler="$cxx -std=c++20 -DCONSUMER_STANDARD=20" ;;
         esac
         # shellcheck disable=SC2046,SC2086
         $compiler -Wall -Wextra -Werror "$here/consumer.${language%20}" -o "$work/faas_$language" \
