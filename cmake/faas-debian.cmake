@@ -40,4 +40,16 @@ if(TARGET faas_xgboost)
   set(CPACK_DEBIAN_XGBOOST_PACKAGE_DEPENDS "${runtime} (= ${PROJECT_VERSION})")
   set(CPACK_COMPONENT_XGBOOST_DESCRIPTION "${PROJECT_DESCRIPTION}: boosted trees")
 endif()
+if(TARGET faas_python)
+  # It has the core inside, as the wheel has, and needs no other package of ours.
+  list(APPEND CPACK_COMPONENTS_ALL python)
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-faas)
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3 (>= 3.11), libmimalloc2.0")
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_SUGGESTS python3-numpy)
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_CONTROL_EXTRA
+    ${PROJECT_SOURCE_DIR}/cmake/debian-python/postinst
+    ${PROJECT_SOURCE_DIR}/cmake/debian-python/prerm)
+  set(CPACK_COMPONENT_PYTHON_DESCRIPTION "${PROJECT_DESCRIPTION}: for Python")
+endif()
 include(CPack)
