@@ -37,8 +37,10 @@ static void lanes_open(void)
 
 static void lanes_close(void)
 {
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         ck_assert_uint_eq(fns[i].count, 0);
+        ck_assert_uint_eq(fns[i].ready, 0);
+    }
     ck_assert_uint_eq(lanes.tenants.count, 0);
     ck_assert_uint_eq(lanes.lanes.count, 0);
     ck_assert_uint_eq(lanes.groups.count, 0);
@@ -344,6 +346,59 @@ START_TEST(functions_of_a_tenant_take_turns)
     PUSH('x', .source = &fns[1]);
     PUSH('y', .source = &fns[1]);
     serves("axbyc");
+    lanes_close();
+}
+END_TEST
+
+/* The name of a function's next one, or NONE. */
+static char pop_of(struct faasi_source *source)
+{
+    struct faasi_item *item = faasi_lanes_pop_of(&lanes, source, now_ns);
+
+    return item == NULL ? NONE : ((struct thing *)(void *)item)->name;
+}
+
+START_TEST(a_function_can_be_asked_for_its_next_ones_and_its_tenants_pay)
+{
+    static const char order[] = "Habcd";
+
+    lanes_open();
+    PUSH('a', TENANT("t"), .level = 1);
+    PUSH('b', TENANT("u"), .level = 1);
+    PUSH('c', TENANT("t"), .level = 1);
+    PUSH('x', TENANT("v"), .level = 1, .source = &fns[1]);
+    PUSH('y', TENANT("t"), .level = 1, .source = &fns[1]);
+    PUSH('z', TENANT("t"), .level = 1, .source = &fns[1]);
+    PUSH('d', TENANT("t"), .level = 1, .weight = 2);
+    PUSH('H', .level = 0);
+    PUSH('X', .level = 1, .source = &fns[1]);
+    ck_assert_uint_eq(fns[0].ready, 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(pop_of(&fns[0]), order[i]);
+    ck_assert_int_eq(pop_of(&fns[0]), NONE);
+    ck_assert_uint_eq(fns[0].ready, 0);
+    for (int i = 0; i < 5; i++)
+        done(order[i]);
+    serves("xXyz"); // who was served out of turn waits for so much longer
+    lanes_close();
+}
+END_TEST
+
+START_TEST(what_a_function_is_asked_for_gives_one_of_a_group)
+{
+    lanes_open();
+    PUSH('a', GROUP("g"));
+    PUSH('b', GROUP("g"));
+    PUSH('c', GROUP("h"));
+    ck_assert_int_eq(pop(), 'a');
+    ck_assert_uint_eq(fns[0].ready, 1);
+    ck_assert_int_eq(pop_of(&fns[0]), 'c');
+    ck_assert_int_eq(pop_of(&fns[0]), NONE);
+    again('a', true);
+    give_up('b');
+    ck_assert_int_eq(pop_of(&fns[0]), 'a');
+    done('c');
+    done('a');
     lanes_close();
 }
 END_TEST
@@ -816,6 +871,35 @@ static void model_done(int i)
     }
 }
 
+/* Whether a tenant's turn on a level comes before another one's. */
+static bool model_before(int tenant, int other, int level)
+{
+    const struct model_turn *a = &m.turns[tenant][level], *b = &m.turns[other][level];
+
+    return a->time < b->time || (a->time == b->time && a->order < b->order);
+}
+
+/* Takes the first item of a tenant's lane, at its expense. */
+static int model_take(int tenant, int source, int level)
+{
+    int item = m.lane[tenant][source][level][0];
+    struct model_turn *turn = &m.turns[tenant][level];
+    bool in_turn = true;
+
+    for (int t = 0; t < TENANTS; t++)
+        if (t != tenant && m.turns[t][level].waits && model_before(t, tenant, level))
+            in_turn = false;
+    turn->time += 1000000 / m.weights[tenant];
+    if (in_turn)
+        m.levels[level].time = turn->time - 1;
+    m.levels[level].since = now_ns;
+    list_drop(turn->lanes, &turn->count, source);
+    list_add(turn->lanes, &turn->count, turn->count, source);
+    turn->order = m.levels[level].order++;
+    model_remove(item);
+    return item;
+}
+
 /* The tenant whose turn it is, or -1; what is blocked is put aside on the way. */
 static int model_level_next(int level)
 {
@@ -823,11 +907,7 @@ static int model_level_next(int level)
         int next = -1, source;
 
         for (int t = 0; t < TENANTS; t++) {
-            const struct model_turn *turn = &m.turns[t][level];
-            const struct model_turn *best = next < 0 ? NULL : &m.turns[next][level];
-
-            if (turn->waits && (next < 0 || turn->time < best->time ||
-                                (turn->time == best->time && turn->order < best->order)))
+            if (m.turns[t][level].waits && (next < 0 || model_before(t, next, level)))
                 next = t;
         }
         if (next < 0)
@@ -851,8 +931,7 @@ static bool model_ready(void)
 
 static int model_pop(void)
 {
-    int next[FAASI_LEVELS], first = -1, oldest = -1, level, source, item;
-    struct model_turn *turn;
+    int next[FAASI_LEVELS], first = -1, oldest = -1, level;
 
     if (!model_ready())
         return -1;
@@ -869,17 +948,23 @@ static int model_pop(void)
     }
     m.aged = oldest >= 0 && oldest != first && !m.aged;
     level = m.aged ? oldest : first;
-    turn = &m.turns[next[level]][level];
-    source = turn->lanes[0];
-    item = m.lane[next[level]][source][level][0];
-    turn->time += 1000000 / m.weights[next[level]];
-    m.levels[level].time = turn->time - 1;
-    m.levels[level].since = now_ns;
-    list_drop(turn->lanes, &turn->count, source);
-    list_add(turn->lanes, &turn->count, turn->count, source);
-    turn->order = m.levels[level].order++;
-    model_remove(item);
-    return item;
+    return model_take(next[level], m.turns[next[level]][level].lanes[0], level);
+}
+
+/* The next one of a source that is not blocked, whoever's turn it is; or -1. */
+static int model_pop_of(int source)
+{
+    for (int level = 0; level < FAASI_LEVELS; level++) {
+        int next = -1;
+
+        for (int t = 0; t < TENANTS; t++)
+            if (m.lane_count[t][source][level] != 0 &&
+                (next < 0 || model_before(t, next, level)))
+                next = t;
+        if (next >= 0)
+            return model_take(next, source, level);
+    }
+    return -1;
 }
 
 static void model_block(int source, bool blocked)
@@ -947,6 +1032,23 @@ static void step_pop(void)
     REQUIRE(item == NULL || item == &real[i]);
 }
 
+static void step_pop_of(void)
+{
+    int source = (int)random_below(SOURCES), i;
+    struct faasi_item *item;
+    uint32_t ready = 0;
+
+    if (m.blocked[source])
+        return;
+    for (int at = 0; at < ITEMS; at++)
+        ready += m.items[at].where == WAITS && m.items[at].source == source;
+    REQUIRE(fns[source].ready == ready);
+    item = faasi_lanes_pop_of(&lanes, &fns[source], now_ns);
+    i = model_pop_of(source);
+    REQUIRE((item == NULL) == (i < 0));
+    REQUIRE(item == NULL || item == &real[i]);
+}
+
 static void step_done(enum where where)
 {
     int i = item_of(where);
@@ -972,7 +1074,7 @@ static void step(bool may_fail)
 {
     int i, source;
 
-    switch (random_below(16)) {
+    switch (random_below(17)) {
     case 0:
     case 1:
     case 2:
@@ -1002,6 +1104,9 @@ static void step(bool may_fail)
         model_block(source, !m.blocked[source]);
         break;
     case 14:
+        step_pop_of();
+        break;
+    case 15:
         if (random_below(4) == 0 && (i = item_of(WAITS)) >= 0) {
             faasi_lanes_pick(&lanes, &real[i], now_ns);
             model_remove(i);
@@ -1047,7 +1152,9 @@ SUITE_MAIN("lanes", a_lane_is_first_in_first_out, levels_go_before_those_below,
            the_last_weight_that_was_said_counts, who_has_had_no_work_has_saved_nothing_up,
            a_tenant_that_leaves_and_comes_again_does_not_get_ahead,
            a_stream_of_new_tenants_does_not_starve_an_old_one,
-           functions_of_a_tenant_take_turns, tenants_are_compared_whole,
+           functions_of_a_tenant_take_turns,
+           a_function_can_be_asked_for_its_next_ones_and_its_tenants_pay,
+           what_a_function_is_asked_for_gives_one_of_a_group, tenants_are_compared_whole,
            of_a_group_one_is_out_at_a_time_in_their_order, a_group_is_one_of_its_function,
            a_group_may_span_tenants_and_levels,
            a_head_that_is_put_back_keeps_its_group_waiting,

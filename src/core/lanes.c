@@ -6,6 +6,9 @@
 
 enum { HEAP_MIN = 16 };
 
+/* So many of a source's lanes are compared when it is asked for its next item. */
+enum { LOOK = 32 };
+
 /* What an item of weight 1 takes of a tenant's time. */
 #define SCALE UINT64_C(1000000)
 
@@ -32,6 +35,7 @@ struct faasi_lane {
     struct faasi_source *source;
     struct faasi_ring at; /* among its tenant's lanes to serve, or its source's that were
                              put aside; else on its own */
+    struct faasi_ring served; /* among its source's of its level, while it serves */
     struct faasi_ring items;
     bool serve; /* has items to serve: counted by its source */
     bool aside;
@@ -169,7 +173,10 @@ void faasi_lanes_fini(struct faasi_lanes *lanes)
 void faasi_source_init(struct faasi_source *source)
 {
     faasi_ring_init(&source->aside);
+    for (int i = 0; i < FAASI_LEVELS; i++)
+        faasi_ring_init(&source->serve[i]);
     source->to_serve = 0;
+    source->ready = 0;
     source->count = 0;
     source->blocked = false;
     memset(source->plain, 0, sizeof source->plain);
@@ -190,6 +197,7 @@ static void lane_init(struct faasi_lane *lane, struct faasi_tenant *tenant,
     lane->tenant = tenant;
     lane->source = source;
     faasi_ring_init(&lane->at);
+    faasi_ring_init(&lane->served);
     faasi_ring_init(&lane->items);
 }
 
@@ -302,10 +310,12 @@ static void lane_settle(struct faasi_lanes *lanes, struct faasi_lane *lane, uint
         return;
     lane->serve = serve;
     if (serve) {
+        faasi_ring_insert(&source->serve[lane->keyed.level], &lane->served);
         if (source->to_serve++ == 0 && !source->blocked)
             lanes->open++;
         lane_insert(lanes, lane, now);
     } else {
+        faasi_ring_remove(&lane->served);
         if (--source->to_serve == 0 && !source->blocked)
             lanes->open--;
         lane_remove(lanes, lane);
@@ -313,6 +323,15 @@ static void lane_settle(struct faasi_lanes *lanes, struct faasi_lane *lane, uint
 }
 
 /* ---- items ---- */
+
+/* Puts an item into its lane, before another one of it or at the end. */
+static void item_insert(struct faasi_lanes *lanes, struct faasi_ring *at,
+                        struct faasi_item *item, uint64_t now)
+{
+    item->lane->source->ready++;
+    faasi_ring_insert(at, &item->at);
+    lane_settle(lanes, item->lane, now);
+}
 
 faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
                              const struct faasi_lane_key *place, uint64_t now)
@@ -348,8 +367,7 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
     } else {
         if (group != NULL)
             group->head = item;
-        faasi_ring_insert(&lane->items, &item->at);
-        lane_settle(lanes, lane, now);
+        item_insert(lanes, &lane->items, item, now);
     }
     return FAAS_OK;
 }
@@ -396,25 +414,23 @@ static struct faasi_lane *lane_next(struct faasi_lanes *lanes, uint64_t now)
     return lanes->aged ? aged : first;
 }
 
-struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
+/* Takes the first item of a lane, at its tenant's expense. */
+static inline struct faasi_item *lane_pop(struct faasi_lanes *lanes,
+                                          struct faasi_lane *lane, uint64_t now)
 {
-    struct faasi_lane *lane = lane_next(lanes, now);
-    struct faasi_level *level;
-    struct faasi_item *item;
-    struct faasi_turn *turn;
+    struct faasi_level *level = &lanes->levels[lane->keyed.level];
+    struct faasi_turn *turn = &lane->tenant->turns[lane->keyed.level];
+    struct faasi_item *item = FAASI_HOLDER(struct faasi_item, at, lane->items.next);
 
-    if (lane == NULL)
-        return NULL;
-    level = &lanes->levels[lane->keyed.level];
-    turn = &lane->tenant->turns[lane->keyed.level];
-    item = FAASI_HOLDER(struct faasi_item, at, lane->items.next);
     faasi_ring_remove(&item->at);
+    lane->source->ready--;
     level->since = now;
     turn->time += SCALE / lane->tenant->weight;
     /* Just before the end of this one: a tenant that leaves with its last item and comes
      * again right away has not gone back in time, and who is new does not wait for another
-     * one of this tenant's. */
-    level->time = turn->time - 1;
+     * one of this tenant's. Out of turn, it is not the time of those who wait. */
+    if (FAASI_LIKELY(turn->at == 1))
+        level->time = turn->time - 1;
     /* The lane goes behind its tenant's others. */
     faasi_ring_remove(&lane->at);
     faasi_ring_insert(&turn->lanes, &lane->at);
@@ -426,6 +442,47 @@ struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
     return item;
 }
 
+struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now)
+{
+    struct faasi_lane *lane = lane_next(lanes, now);
+
+    return lane == NULL ? NULL : lane_pop(lanes, lane, now);
+}
+
+/* Of a source's lanes of one level, that whose tenant is next, if it is among the first
+ * few; NULL if there are none. */
+static struct faasi_lane *served_next(const struct faasi_ring *lanes)
+{
+    struct faasi_lane *next = NULL;
+    struct faasi_ring *at = lanes->next;
+
+    for (int i = 0; at != lanes && i < LOOK; at = at->next, i++) {
+        struct faasi_lane *lane = FAASI_HOLDER(struct faasi_lane, served, at);
+        uint32_t level = lane->keyed.level;
+
+        if (next == NULL ||
+            turn_before(&lane->tenant->turns[level], &next->tenant->turns[level]))
+            next = lane;
+    }
+    return next;
+}
+
+struct faasi_item *faasi_lanes_pop_of(struct faasi_lanes *lanes,
+                                      struct faasi_source *source, uint64_t now)
+{
+    assert(!source->blocked);
+    for (int i = 0; i < FAASI_LEVELS; i++) {
+        struct faasi_lane *lane = served_next(&source->serve[i]);
+
+        if (lane == NULL)
+            continue;
+        faasi_ring_remove(&lane->served);
+        faasi_ring_insert(&source->serve[i], &lane->served);
+        return lane_pop(lanes, lane, now);
+    }
+    return NULL;
+}
+
 const struct faasi_item *faasi_lanes_behind(const struct faasi_item *item)
 {
     return FAASI_HOLDER(struct faasi_item, at, item->lane->items.next);
@@ -434,6 +491,7 @@ const struct faasi_item *faasi_lanes_behind(const struct faasi_item *item)
 void faasi_lanes_pick(struct faasi_lanes *lanes, struct faasi_item *item, uint64_t now)
 {
     faasi_ring_remove(&item->at);
+    item->lane->source->ready--;
     lane_settle(lanes, item->lane, now);
 }
 
@@ -442,8 +500,7 @@ void faasi_lanes_again(struct faasi_lanes *lanes, struct faasi_item *item, bool 
 {
     struct faasi_lane *lane = item->lane;
 
-    faasi_ring_insert(first ? lane->items.next : &lane->items, &item->at);
-    lane_settle(lanes, lane, now);
+    item_insert(lanes, first ? lane->items.next : &lane->items, item, now);
 }
 
 /* The head has ended: the next one takes its place, or the group ends. */
@@ -458,8 +515,7 @@ static void group_advance(struct faasi_lanes *lanes, struct faasi_group *group,
     }
     group->head = next;
     faasi_ring_remove(&next->at);
-    faasi_ring_insert(&next->lane->items, &next->at);
-    lane_settle(lanes, next->lane, now);
+    item_insert(lanes, &next->lane->items, next, now);
 }
 
 void faasi_lanes_done(struct faasi_lanes *lanes, struct faasi_item *item, bool popped,
@@ -470,6 +526,7 @@ void faasi_lanes_done(struct faasi_lanes *lanes, struct faasi_item *item, bool p
     bool head = group != NULL && group->head == item;
 
     if (!popped) {
+        lane->source->ready -= head || group == NULL; // else it stands behind a head
         faasi_ring_remove(&item->at);
         lane_settle(lanes, lane, now);
     }

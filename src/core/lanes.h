@@ -49,9 +49,11 @@ struct faasi_item {
 
 /* What is known of a function; embedded in it. */
 struct faasi_source {
-    struct faasi_ring aside; /* its lanes that were put aside */
-    uint32_t to_serve;       /* its lanes that have items to serve, aside or not */
-    uint32_t count;          /* items, those behind a head too */
+    struct faasi_ring aside;               /* its lanes that were put aside */
+    struct faasi_ring serve[FAASI_LEVELS]; /* its lanes that have items to serve */
+    uint32_t to_serve;                     /* how many they are, aside or not */
+    uint32_t ready;                        /* items in them */
+    uint32_t count;                        /* items, those behind a head too */
     bool blocked;
     struct faasi_lane *plain[FAASI_LEVELS]; /* of the tenant without a name; NULL: not met
                                                yet */
@@ -106,6 +108,13 @@ faas_status faasi_lanes_push(struct faasi_lanes *lanes, struct faasi_item *item,
 /* Takes the next item out of its lane; NULL if all that wait are blocked or there are
  * none. It still belongs there: faasi_lanes_again() or faasi_lanes_done() must follow. */
 struct faasi_item *faasi_lanes_pop(struct faasi_lanes *lanes, uint64_t now);
+
+/* Takes the next item of one source, which is not blocked, out of turn: who asked for it
+ * pays for it as if it had been its turn. Of the first level that has any, that of the
+ * tenant whose time is least; among more tenants than a few of those that have had none
+ * for longest. NULL if none waits. */
+struct faasi_item *faasi_lanes_pop_of(struct faasi_lanes *lanes,
+                                      struct faasi_source *source, uint64_t now);
 
 /* The item that was behind a popped one in its lane, or something that is none: an address
  * to fetch ahead of time, not to look at. */
