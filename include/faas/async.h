@@ -384,7 +384,7 @@ FAAS_API FAAS_NODISCARD faas_status faas_invocation_describe(faas_runtime *rt,
  * @param[out] next_ns    When there will be something to do, an instant of the runtime's
  *                        clock: now or earlier if there is already, FAAS_FOREVER if
  *                        nothing is coming. May be NULL.
- * @return how many handlers ran
+ * @return how many handlers ran; a batch is one
  *
  * Thread: any, also beside workers. From inside a handler it does nothing.
  * Since:  0.1

@@ -31,6 +31,13 @@
  * function itself is refused with FAAS_EBUSY where it would wait for its own caller.
  * `on_full` is for what no running batch can take along: the runtime's cap or memory.
  *
+ * Invocations that wait in the function's asynchronous queue run together as well: who
+ * takes one takes along as many as pay, 64 at most, in the order in which they would have
+ * run, and of a group one at a time. Each of them has its own deadline, ends, fails and is
+ * retried for itself: one whose deadline passes while the batch runs ends then. Those that
+ * are run by the host, in faas_run_once(), wait for no `batch_delay_ns`. A function that
+ * also remembers or shares answers runs its queue one by one.
+ *
  * A batch has one seat of one instance: `concurrency` and `instance_concurrency` count
  * batches, as the runtime's `concurrency_max` does. `invocation_max` counts items.
  */

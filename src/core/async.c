@@ -2,6 +2,7 @@
 /* async.c - the lock, the lanes, taking, settling. */
 #include "async.h"
 
+#include "desk.h"
 #include "mem.h"
 
 /* A batch takes about so long: some wakes' worth, little to wait for. */
@@ -525,7 +526,9 @@ static void worker_empty(struct faasi_worker *worker)
 {
     worker->count = worker->touched_count = 0;
     worker->soonest_ns = FAAS_FOREVER;
+    worker->joins = worker->late = 0;
     atomic_store_explicit(&worker->ran_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&worker->runs_to, 0, memory_order_relaxed);
 }
 
 /* Notes that a worker has a job of `q`, the first one of this taking. */
@@ -537,6 +540,7 @@ static void worker_touch(struct faasi_worker *worker, struct faasi_queue *q)
         return;
     q->claimed_in = async->takings;
     q->claims++;
+    q->gathers = q->function != NULL && faasi_desk_gathers(q->function->desk);
     if (q->function != NULL)
         faasi_write(&q->timeout_ticks, faasi_read(&q->function->timeout_ticks));
     q->touched_at = worker->touched_count;
@@ -600,6 +604,59 @@ static void worker_watch(struct faasi_worker *worker)
         faasi_timer_start(&async->wheel, &worker->alarm.timer, due);
 }
 
+static void job_return(struct faasi_job *job, uint64_t now);
+
+/* How many of the jobs that a worker took last, from the `first`-th on, run in a batch that
+ * is done in time, and has a size that is measured. */
+static uint32_t size_in_time(const struct faasi_worker *worker, struct faasi_desk *desk,
+                             uint32_t first)
+{
+    uint64_t deadlines[FAASI_BATCH_MAX];
+    uint32_t count = worker->count - first;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct faasi_job *job =
+            atomic_load_explicit(&worker->batch[first + i], memory_order_relaxed);
+
+        deadlines[i] = job->extra == NULL ? UINT64_MAX
+                                          : faasi_instant_ticks(worker->async->clock,
+                                                                job->extra->deadline_ns);
+    }
+    return faasi_desk_in_time(desk, deadlines, count);
+}
+
+/* Takes along what is to run together with the job that was taken last. */
+static void worker_take_along(struct faasi_worker *worker, struct faasi_queue *q,
+                              uint64_t now)
+{
+    struct faasi_lanes *lanes = &worker->crew->lanes;
+    struct faasi_desk *desk = q->function->desk;
+    uint32_t first = worker->count - 1, size;
+    uint32_t most = faasi_desk_pick(desk, q->source.ready + 1, FAASI_BATCH_MAX - first);
+    struct faasi_item *item;
+
+    while (worker->count - first < most &&
+           (item = faasi_lanes_pop_of(lanes, &q->source, now)) != NULL) {
+        struct faasi_job *job = FAASI_HOLDER(struct faasi_job, item, item);
+
+        if (FAASI_UNLIKELY(now >= job_end_ns(job))) { // the wheel was not looked at
+            faasi_lanes_again(lanes, item, true, now);
+            faasi_job_expire(job);
+        } else if (worker_take(worker, job)) {
+            worker->joins |= UINT64_C(1) << (worker->count - 1);
+        }
+    }
+    size = worker->count - first == 1 ? 1 : size_in_time(worker, desk, first);
+    /* From the last on, so that they stand as they stood. */
+    while (worker->count - first > size) {
+        struct faasi_job *job = atomic_exchange_explicit(&worker->batch[--worker->count],
+                                                         NULL, memory_order_relaxed);
+
+        worker->joins &= ~(UINT64_C(1) << worker->count);
+        job_return(job, now);
+    }
+}
+
 void faasi_async_take(struct faasi_worker *worker, uint32_t most)
 {
     struct faasi_async *async = worker->async;
@@ -614,13 +671,18 @@ void faasi_async_take(struct faasi_worker *worker, uint32_t most)
     now = faasi_async_now_ns(async);
     enough = faasi_ns_to_ticks(async->clock, BATCH_NS);
     async->takings++;
-    while (worker->count < most && spent < enough &&
+    while (most != 0 && worker->count < FAASI_BATCH_MAX && spent < enough &&
            (item = faasi_lanes_pop(lanes, now)) != NULL) {
         struct faasi_job *job = FAASI_HOLDER(struct faasi_job, item, item);
+        struct faasi_queue *q = job->queue;
 
         job_prefetch(faasi_lanes_behind(item));
-        if (worker_take(worker, job))
-            spent += job->queue->mean == UINT64_MAX ? enough : job->queue->mean;
+        if (!worker_take(worker, job))
+            continue;
+        most--;
+        spent += q->mean == UINT64_MAX ? enough : q->mean;
+        if (FAASI_UNLIKELY(q->gathers))
+            worker_take_along(worker, q, now);
     }
     room_release_taken(worker);
     for (uint32_t i = 0; i < worker->touched_count; i++)
@@ -777,8 +839,6 @@ static void job_settle(struct settling *settling, struct faasi_job *job,
             faasi_job_count(job, (faas_condition)job->condition);
         break;
     case FAASI_LOST:
-        worker->late = false;
-        atomic_fetch_sub_explicit(&worker->crew->surplus, 1, memory_order_relaxed);
         break;
     case FAASI_NO_SEAT:
         return;
@@ -845,6 +905,8 @@ void faasi_async_settle(struct faasi_worker *worker)
             job->queue->watching = true;
         job_return(job, now);
     }
+    if (worker->late != 0) // it has come back
+        atomic_fetch_sub_explicit(&worker->crew->surplus, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < worker->touched_count; i++) {
         worker->touched[i]->claims--;
         faasi_queue_block(worker->touched[i], now);
@@ -852,13 +914,15 @@ void faasi_async_settle(struct faasi_worker *worker)
     worker_empty(worker);
 }
 
-void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job, uint64_t now)
+void faasi_async_abandon(struct faasi_worker *worker, uint32_t at, uint64_t now)
 {
+    struct faasi_job *job = atomic_load_explicit(&worker->ran[at], memory_order_relaxed);
     uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
 
     faasi_job_ref(job); // the worker's, which still has its input
-    worker->late = true;
-    atomic_fetch_add_explicit(&worker->crew->surplus, 1, memory_order_relaxed);
+    if (worker->late == 0)
+        atomic_fetch_add_explicit(&worker->crew->surplus, 1, memory_order_relaxed);
+    worker->late |= UINT64_C(1) << at;
     if ((state & FAASI_JOB_PHASE) == FAASI_JOB_ENDING) {
         job_leave_batch(job, now);
         end_later(job,

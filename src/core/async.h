@@ -16,6 +16,11 @@
  * lanes. While so many workers have jobs of it as its cap allows, or a job met no seat,
  * it is blocked in the lanes: a limit costs its jobs neither an attempt nor their place.
  *
+ * Of a function with a batch handler a worker takes along what pays to run together, in
+ * the order of the lanes, which give one of a group at a time. They begin when their batch
+ * is formed, and each goes its own way afterwards. What does not begin then goes back to
+ * its place, as it came.
+ *
  * Who runs a batch is a worker, whatever its thread is: one of the crew, a waiter that
  * helps itself, or the host in faas_run_once().
  *
@@ -45,6 +50,8 @@
 #include <faas/async.h>
 
 enum { FAASI_BATCH_MAX = 64, FAASI_CREWS = 2 };
+
+static_assert(FAASI_BATCH_MAX <= 64, "a worker has a bit for each job of its batch");
 
 /* Of faasi_queue.jobs. */
 #define FAASI_JOB_ONE (UINT64_C(1) << 32)
@@ -100,6 +107,7 @@ struct faasi_queue {
     uint64_t claimed_in;     /* the last taking that claimed it */
     uint32_t touched_at;     /* its place in that one's list */
     uint64_t mean;           /* ticks of a run; UINT64_MAX unknown */
+    bool gathers;            /* several may run together; by its last taking */
     struct faasi_ring aged;  /* what waits in the lanes, by age */
     struct faasi_ring again; /* what met no seat and waits there too; a batch or so */
     struct faasi_ring later; /* what waits for its time */
@@ -117,9 +125,9 @@ struct faasi_crew {
     uint32_t min, max;
     _Atomic uint32_t pokes; /* times that something was put into the lanes for it */
     _Atomic uint32_t
-        surplus;        /* written under the lock: threads for those that are late */
-    uint32_t batch_max; /* 1: those that block */
-    bool stop;          /* Lock */
+        surplus;       /* written under the lock: threads for those that are late */
+    uint32_t runs_max; /* at one taking; 1: those that block */
+    bool stop;         /* Lock */
     struct faasi_worker *left; /* Lock: threads to be joined */
 };
 
@@ -137,17 +145,18 @@ struct faasi_worker {
     struct faasi_worker *next, **link; /* Lock: all of the runtime */
     struct faasi_async *async;
     struct faasi_crew *crew;
-    struct faasi_alarm alarm;            /* Lock: to look after it */
-    _Atomic(struct faasi_job *) current; /* that it runs */
-    _Atomic uint64_t begun, due;         /* ticks */
-    bool late;      /* Lock: its job went on without it; it still runs */
-    uint32_t count; /* Lock: of the batch */
-    _Atomic uint32_t ran_count;
+    struct faasi_alarm alarm; /* Lock: to look after it */
+    uint32_t count;           /* Lock: of the batch */
+    uint64_t joins; /* Lock to write; bits of the batch: runs with the one before it */
+    _Atomic uint32_t ran_count, runs_to; /* of `ran`: what is between them runs now */
+    _Atomic uint64_t begun;              /* ticks: that */
+    uint64_t late; /* Lock; bits of `ran`: went on without us, whose handler still runs */
     uint32_t touched_count; /* Lock */
     uint64_t soonest_ns;    /* Lock: deadline of its batch's jobs; an instant */
     _Atomic(struct faasi_job *) batch[FAASI_BATCH_MAX];
     _Atomic(struct faasi_job *) ran[FAASI_BATCH_MAX]; /* in their order */
-    uint8_t outcome[FAASI_BATCH_MAX];                 /* of these */
+    _Atomic uint64_t due[FAASI_BATCH_MAX];            /* of these: ticks */
+    uint8_t outcome[FAASI_BATCH_MAX];
     uint64_t took[FAASI_BATCH_MAX]; /* ticks in the handler; 0: it did not run */
     struct faasi_queue *touched[FAASI_BATCH_MAX];
     uint32_t taken[FAASI_BATCH_MAX]; /* jobs of `touched` */
@@ -286,8 +295,8 @@ void faasi_async_let_go(struct faasi_async *async);
 /* Moves what came in to the lanes. Holds: lock. */
 void faasi_async_drain(struct faasi_async *async);
 
-/* Settles what a worker ran, and takes its next batch of `most` jobs at most. Holds:
- * lock. */
+/* Settles what a worker ran, and takes its next batch: `most` jobs, or several together, at
+ * most. Holds: lock. */
 void faasi_async_settle(struct faasi_worker *worker);
 void faasi_async_take(struct faasi_worker *worker, uint32_t most);
 
@@ -297,9 +306,9 @@ bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job);
 /* Puts back what of a worker's batch has not begun. Holds: lock. */
 void faasi_async_put_back(struct faasi_worker *worker, uint64_t now);
 
-/* A job of a worker's batch, DELAYED or ENDING, goes on without it. Holds: lock. */
-void faasi_async_abandon(struct faasi_worker *worker, struct faasi_job *job,
-                         uint64_t now);
+/* The job that a worker runs as its `at`-th, DELAYED or ENDING, goes on without it. Holds:
+ * lock. */
+void faasi_async_abandon(struct faasi_worker *worker, uint32_t at, uint64_t now);
 
 /* When a job may not run any more, whatever happens: an instant. Its policy is stable:
  * holds the lock, or is passed. */
@@ -406,8 +415,7 @@ faas_id faasi_job_id(const struct faasi_job *job);
 
 /* ---- async_run.c ---- */
 
-/* Runs what a worker has taken; after `until` ticks the rest is left. Returns how many
- * handlers ran. */
+/* Runs what a worker has taken. Returns how many handlers ran; a batch is one. */
 uint32_t faasi_async_run(struct faasi_worker *worker);
 
 /* What a thread does as a worker for one taking, on its stack. Between the two it takes

@@ -74,7 +74,7 @@ static void *worker_main(void *user)
 
         faasi_async_lock(async, &ending);
         faasi_async_settle(worker);
-        faasi_async_take(worker, crew->batch_max);
+        faasi_async_take(worker, crew->runs_max);
         idle = worker->count == 0;
         leave = idle &&
                 (crew->stop ||

@@ -207,9 +207,9 @@ static void limits_set(struct faasi_async *async, const faas_runtime_options *o)
 
     compute->max = or_default(o->worker_max, threads ? processors : 0);
     compute->min = o->worker_min < compute->max ? o->worker_min : compute->max;
-    compute->batch_max = FAASI_BATCH_MAX;
+    compute->runs_max = FAASI_BATCH_MAX;
     block->max = compute->max == 0 ? 0 : or_default(o->blocking_max, BLOCKING_DEFAULT);
-    block->batch_max = 1;
+    block->runs_max = 1;
     async->slots_max = o->queue_slots == 0                ? UINT64_C(1) << 20
                        : o->queue_slots == FAAS_UNLIMITED ? UINT64_MAX
                                                           : o->queue_slots;

@@ -304,34 +304,40 @@ static void queue_add(faas_async_stats *stats, struct faasi_queue *q, uint64_t n
     }
 }
 
+static bool is_running(struct faasi_job *job)
+{
+    return (state_of(job) & FAASI_JOB_PHASE) == FAASI_JOB_RUNNING;
+}
+
 /* What a worker ran and has not settled, and what it runs. Holds: lock. */
 static void worker_add(faas_async_stats *stats, struct faasi_worker *worker,
                        const struct faasi_queue *of, uint64_t now)
 {
-    /* Acquire: pairs with the release in faasi_async_run(). */
+    /* Acquire: pairs with the releases in async_run.c. */
+    uint32_t to = atomic_load_explicit(&worker->runs_to, memory_order_acquire);
     uint32_t ran = atomic_load_explicit(&worker->ran_count, memory_order_acquire);
-    struct faasi_job *job = atomic_load_explicit(&worker->current, memory_order_acquire);
     const struct faasi_async *async = worker->async;
+    uint64_t since = faasi_ticks_to_ns(
+        async->clock, faasi_ticks_since(now, faasi_read(&worker->begun)));
 
-    for (uint32_t i = 0; i < ran; i++) {
-        struct faasi_job *done =
+    for (uint32_t i = 0; i < ran || i < to; i++) {
+        struct faasi_job *job =
             atomic_load_explicit(&worker->ran[i], memory_order_relaxed);
         uint64_t by[FAAS_DROPPED + 1] = {0};
 
-        if (worker->outcome[i] != FAASI_OVER || done->counted ||
-            (of != NULL && done->queue != of))
+        if (of != NULL && job->queue != of)
             continue;
-        by[done->condition] = 1;
-        ends_add(stats, by);
+        if (i >= ran) {
+            bool late = (worker->late >> i & 1) != 0, runs = late || is_running(job);
+
+            stats->running += runs;
+            stats->quarantined += late;
+            stats->stuck += runs && since > async->stuck_ns;
+        } else if (worker->outcome[i] == FAASI_OVER && !job->counted) {
+            by[job->condition] = 1;
+            ends_add(stats, by);
+        }
     }
-    if (job == NULL || (of != NULL && job->queue != of))
-        return;
-    stats->running++;
-    stats->quarantined += worker->late;
-    stats->stuck +=
-        faasi_ticks_to_ns(async->clock,
-                          faasi_ticks_since(now, faasi_read(&worker->begun))) >
-        async->stuck_ns;
 }
 
 static faas_status stats_take(faas_runtime *rt, faas_fn fn, faas_async_stats *stats)

@@ -145,7 +145,8 @@ void faasi_queue_block(struct faasi_queue *q, uint64_t now)
     const struct faasi_function *f = q->function;
     bool blocked =
         q->watching ||
-        (f != NULL && q->claims != 0 && (f->desk == NULL || !f->desk->collects) &&
+        (f != NULL && q->claims != 0 &&
+         (f->desk == NULL || !f->desk->collects || faasi_desk_gathers(f->desk)) &&
          q->claims >= atomic_load_explicit(&f->seats.cap, memory_order_relaxed));
 
     faasi_lanes_block(&q->crew->lanes, &q->source, blocked, now);

@@ -20,12 +20,16 @@ struct leader {
     struct faasi_desk *desk;
     struct faasi_cell *cell;
     struct faas_context *parent;
-    struct faasi_wish *own;
-    uint64_t led;     /* ticks, for others */
-    uint32_t backlog; /* how many waited when it was looked at last */
-    uint32_t ran;     /* items in the last batch, if that is still to be learned from */
-    uint64_t ticks;   /* that it took */
-    bool end;         /* the instance served enough, or is old */
+    struct faasi_wish *own; /* and what is `also` its caller's; NULL when they had their
+                               turn */
+    uint32_t own_count;
+    uint64_t deadline; /* ticks: the soonest of its own */
+    uint64_t led;      /* ticks, for others */
+    uint32_t backlog;  /* how many waited when it was looked at last */
+    uint32_t ran;      /* items in the last batch, if that is still to be learned from */
+    uint64_t ticks;    /* that it took */
+    bool end;          /* the instance served enough, or is old */
+    struct faasi_request request; /* of the batch itself */
     faas_item *items;
     uint32_t room; /* of these */
     faas_item few[ITEMS_FEW];
@@ -40,7 +44,6 @@ struct start {
 /* The request in a batch's own context: nobody's, so a trace ends here. */
 static const faas_invoke_options batch_options = {.size = sizeof batch_options,
                                                   .trace = {"", 0}};
-static const struct faasi_request batch_request = {.options = &batch_options};
 
 /* ---- a wish ---- */
 
@@ -60,7 +63,8 @@ static faas_status wish_open(faas_runtime *rt, struct faasi_desk *desk,
     struct faasi_function *f = desk->function;
     struct faas_context *ctx;
 
-    wish->request = call->request;
+    *wish = (struct faasi_wish){
+        .state = FAASI_WISH_WAITS, .request = call->request, .waited = call->waited};
     wish->arrived = faasi_ticks(clock);
     wish->deadline =
         faasi_call_deadline(clock, call->request, f, wish->arrived, call->deadline);
@@ -92,8 +96,8 @@ static faas_meter meter_of(faas_runtime *rt, const struct faasi_wish *wish,
     const faas_clock *clock = rt->gate.clock;
     faas_meter meter = {
         .request_id = wish->place->id,
-        .wait_ns =
-            faasi_ticks_to_ns(clock, faasi_ticks_since(wish->begun, wish->arrived)),
+        .wait_ns = faasi_ticks_to_ns(
+            clock, wish->waited + faasi_ticks_since(wish->begun, wish->arrived)),
         .run_ns = faasi_ticks_to_ns(clock, faasi_ticks_since(wish->ended, wish->begun)),
         .peak_bytes = faasi_heap_used(wish->place->heap),
         .init_ns = start->init_ns,
@@ -144,20 +148,35 @@ static faas_status why_late(struct faasi_desk *desk, const struct faasi_wish *wi
 
 /* ---- taking a batch ---- */
 
-/* Takes the wishes that go next from the queue, after `first` (or NULL), up to `most` in
- * all; returns how many. Holds: the desk's lock. */
-static uint32_t queue_take(struct faasi_desk *desk, struct faasi_wish *first,
-                           uint32_t most, uint64_t now, struct faasi_wish **list)
+/* Begins a batch with the leader's own wishes, those that are not too late. Returns how
+ * many there are. */
+static uint32_t own_take(struct faasi_wish *own, uint64_t now, struct faasi_wish **list)
 {
     uint32_t count = 0;
-    struct faasi_wish **last = list, *wish;
 
-    *list = NULL;
-    if (first != NULL) {
-        *last = first;
-        last = &first->next;
-        count = 1;
+    for (; own != NULL; own = own->also) {
+        if (now >= own->deadline) {
+            own->state = FAASI_WISH_ENDED;
+            own->status = FAAS_EEXPIRED;
+            continue;
+        }
+        *list = own;
+        list = &own->next;
+        count++;
     }
+    *list = NULL;
+    return count;
+}
+
+/* Adds the wishes that go next in the queue to a batch of `count`, up to `most` in all;
+ * returns how many there are then. Holds: the desk's lock. */
+static uint32_t queue_take(struct faasi_desk *desk, struct faasi_wish **list,
+                           uint32_t count, uint32_t most, uint64_t now)
+{
+    struct faasi_wish *wish;
+
+    while (*list != NULL)
+        list = &(*list)->next;
     while (count < most && (wish = faasi_desk_head(desk)) != NULL) {
         faasi_desk_unqueue(desk, wish);
         if (now >= wish->until) {
@@ -165,11 +184,11 @@ static uint32_t queue_take(struct faasi_desk *desk, struct faasi_wish *first,
             continue;
         }
         wish->state = FAASI_WISH_TAKEN;
-        *last = wish;
-        last = &wish->next;
+        *list = wish;
+        list = &wish->next;
         count++;
     }
-    *last = NULL;
+    *list = NULL;
     return count;
 }
 
@@ -214,35 +233,32 @@ static uint32_t size_in_time(const struct faasi_desk *desk, const struct faasi_w
     return count;
 }
 
-/* The next batch of a leader: its own wish first, if that did not run yet. Returns how
- * many there are: 0 if nothing is left to run. */
+/* The next batch of a leader: its own wishes first, if they did not have their turn yet.
+ * Returns how many there are: 0 if nothing is left to run. */
 static uint32_t batch_take(struct leader *l, struct faasi_wish **list)
 {
     struct faasi_desk *desk = l->desk;
     uint64_t now = faasi_ticks(l->rt->gate.clock);
-    uint32_t count, most;
+    uint32_t own = own_take(l->own, now, list), count, most, waiting, size;
 
-    if (l->own != NULL && now >= l->own->deadline) {
-        l->own->state = FAASI_WISH_ENDED;
-        l->own->status = FAAS_EEXPIRED;
+    if (own == 0)
         l->own = NULL;
-    }
-    if (l->own != NULL && faasi_desk_waiting(desk) == 0) { // alone, as most are
-        *list = l->own;
+    if (own == 1 && faasi_desk_waiting(desk) == 0) // alone, as most are
         return 1;
-    }
     faasi_lock(&desk->lock);
+    most = l->room < desk->batch_max ? l->room : desk->batch_max;
     do {
-        count = faasi_desk_waiting(desk) + (l->own != NULL);
-        if (count == 0)
+        count = own;
+        waiting = faasi_desk_waiting(desk);
+        if (waiting == 0)
             break;
-        most = l->room < desk->batch_max ? l->room : desk->batch_max;
-        count = queue_take(desk, l->own, faasi_batchcurve_pick(&desk->curve, count, most),
-                           now, list);
+        size = faasi_batchcurve_pick(&desk->curve, own + waiting, most);
+        count = queue_take(desk, list, own, size, now);
     } while (count == 0); // those that it took came too late
     if (count != 0) {
-        uint32_t size = size_in_time(desk, *list, faasi_batchcurve_fit(count), now);
-
+        size = size_in_time(desk, *list, faasi_batchcurve_fit(count), now);
+        if (size < own) // these had their size before they began
+            size = own;
         if (size < count)
             queue_return(desk, *list, size);
         count = size;
@@ -302,7 +318,8 @@ static void batch_count(const struct leader *l, const struct faasi_wish *list,
         used += (double)peak * (double)ns;
         if (peak > faasi_read(&c->peak_bytes))
             faasi_write(&c->peak_bytes, peak);
-        faasi_add(&c->wait_ticks, faasi_ticks_since(wish->begun, wish->arrived));
+        faasi_add(&c->wait_ticks,
+                  wish->waited + faasi_ticks_since(wish->begun, wish->arrived));
         if (wish->status != FAAS_OK) {
             _Atomic uint64_t *failures =
                 wish->status == FAAS_ETIMEDOUT ? &c->timeouts : &c->errors;
@@ -319,12 +336,15 @@ static void batch_count(const struct leader *l, const struct faasi_wish *list,
 }
 
 /* Makes items of wishes, and the batch's own context. */
-static void batch_prepare(struct leader *l, struct faasi_wish *list)
+static void batch_prepare(struct leader *l, struct faasi_wish *list, uint32_t count)
 {
     struct faas_context *ctx = &l->cell->context;
     uint32_t i = 0;
 
-    ctx->request = &batch_request;
+    l->request.options = &batch_options;
+    l->request.items = l->items;
+    l->request.item_count = count;
+    ctx->request = &l->request;
     ctx->parent = l->parent;
     ctx->deadline = 0;
     ctx->id = NULL;
@@ -354,7 +374,7 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
     uint32_t i = 0;
     int failure;
 
-    batch_prepare(l, list);
+    batch_prepare(l, list, count);
     begun = faasi_ticks(clock);
     failure = batch_call(l, count);
     ended = faasi_ticks(clock);
@@ -382,9 +402,11 @@ static void batch_run(struct leader *l, struct faasi_wish *list, uint32_t count)
     l->ran = count;
     l->ticks = ticks;
     for (struct faasi_wish *wish = list; wish != NULL; wish = next) {
+        bool sleeps = wish->state == FAASI_WISH_TAKEN;
+
         next = wish->next;
         wish->state = FAASI_WISH_RAN;
-        if (wish != l->own)
+        if (sleeps)
             faasi_bell_ring(&wish->bell);
     }
 }
@@ -403,17 +425,16 @@ static void lead_collect(struct leader *l)
     faasi_lock(&desk->lock);
     goal = faasi_batchcurve_goal(&desk->curve, desk->batch_max);
     desk->collecting++;
-    while (!desk->ended && faasi_desk_waiting(desk) + 1 < goal) {
+    while (!desk->ended && faasi_desk_waiting(desk) + l->own_count < goal) {
+        uint32_t more = faasi_desk_waiting(desk) + l->own_count + 1;
         uint64_t now = faasi_ticks(clock);
 
         took = faasi_batchcurve_ticks(&desk->curve,
-                                      faasi_desk_waiting(desk) + 2 < FAASI_BATCH_MOST
-                                          ? faasi_desk_waiting(desk) + 2
-                                          : FAASI_BATCH_MOST);
+                                      more < FAASI_BATCH_MOST ? more : FAASI_BATCH_MOST);
         until = faasi_ticks_after(l->own->arrived,
                                   faasi_ns_to_ticks(clock, faasi_read(&desk->delay_ns)));
-        if (faasi_ticks_since(l->own->deadline, took) < until)
-            until = faasi_ticks_since(l->own->deadline, took);
+        if (faasi_ticks_since(l->deadline, took) < until)
+            until = faasi_ticks_since(l->deadline, took);
         for (int i = 0; i < FAASI_PRIORITIES; i++)
             for (struct faasi_wish *w = desk->queue[i].first; w != NULL; w = w->next)
                 if (faasi_ticks_since(w->deadline, took) < until)
@@ -440,7 +461,7 @@ static bool seat_wanted(const struct leader *l)
 /* Learns from the last batch. Holds: the desk's lock. */
 static void lead_learn(struct leader *l)
 {
-    if (l->ran != 0)
+    if (l->ran != 0 && faasi_batchcurve_fit(l->ran) == l->ran)
         faasi_batchcurve_learn(&l->desk->curve, l->ran, l->ticks);
     l->ran = 0;
 }
@@ -448,7 +469,7 @@ static void lead_learn(struct leader *l)
 /* What a leader does next. When it hands its seat over, the cell is no longer its own. */
 enum next { LEAD_ON, LEAVE, HANDED_OVER };
 
-static enum next lead_next(struct leader *l, uint64_t deadline)
+static enum next lead_next(struct leader *l)
 {
     struct faasi_desk *desk = l->desk;
     const faas_clock *clock = l->rt->gate.clock;
@@ -468,7 +489,7 @@ static enum next lead_next(struct leader *l, uint64_t deadline)
     }
     l->backlog = faasi_desk_waiting(desk);
     done = faasi_ticks_after(faasi_ticks(clock), faasi_batchcurve_ticks(&desk->curve, 1));
-    late = done > deadline || l->led >= faasi_ns_to_ticks(clock, LEAD_NS);
+    late = done > l->deadline || l->led >= faasi_ns_to_ticks(clock, LEAD_NS);
     if (late) {
         faasi_desk_unqueue(desk, head);
         head->state = FAASI_WISH_LEADS;
@@ -485,13 +506,58 @@ static void lead_room(struct leader *l)
 {
     faas_item *items;
 
-    if (l->items != l->few || l->backlog < ITEMS_FEW)
+    if (l->items != l->few || l->backlog + l->own_count <= ITEMS_FEW)
         return;
     items = faasi_alloc(l->rt->allocator, FAASI_BATCH_MOST * sizeof *items);
     if (items == NULL)
         return; // the few will do
     l->items = items;
     l->room = FAASI_BATCH_MOST;
+}
+
+/* Makes a user of the desk of a member at `place`, and opens its wish. */
+static void member_open(faas_runtime *rt, struct faasi_desk *desk, struct faasi_member *m,
+                        struct faasi_place *place)
+{
+    m->next = NULL;
+    m->result = NULL;
+    m->call = (struct faasi_call){.request = &m->request,
+                                  .deadline = m->deadline,
+                                  .waited = m->waited,
+                                  .id = m->request.id,
+                                  .place = place};
+    m->status = wish_open(rt, desk, &m->call, &m->wish);
+}
+
+/* Has the others of a leader's caller begin, so many as its batch may have. */
+static void lead_gather(struct leader *l, struct faasi_party *party)
+{
+    struct faasi_member *last = FAASI_HOLDER(struct faasi_member, wish, l->own), *m;
+    struct faasi_wish **wishes = &l->own->also;
+    struct faasi_place *place;
+    uint32_t most;
+
+    l->backlog += party->count;
+    lead_room(l);
+    faasi_lock(&l->desk->lock);
+    most = l->room < l->desk->batch_max ? l->room : l->desk->batch_max;
+    faasi_unlock(&l->desk->lock);
+    while (l->own_count < most && faasi_desk_enter(l->desk, &place) == FAAS_OK) {
+        m = party->next(party);
+        if (m == NULL) {
+            faasi_desk_leave(l->desk, place);
+            break;
+        }
+        last = last->next = m;
+        member_open(l->rt, l->desk, m, place);
+        if (m->status != FAAS_OK)
+            continue;
+        *wishes = &m->wish;
+        wishes = &m->wish.also;
+        l->own_count++;
+        if (m->wish.deadline < l->deadline)
+            l->deadline = m->wish.deadline;
+    }
 }
 
 /* Sends the head of the queue to seek a seat, if somebody waits and may be forgotten.
@@ -507,6 +573,13 @@ static void queue_promote(struct faasi_desk *desk)
     faasi_bell_ring(&head->bell);
 }
 
+/* Whether more calls may come while a leader waits for them. What the host runs was all
+ * there, on its one thread. */
+static bool more_may_come(const faas_runtime *rt, const struct faasi_wish *own)
+{
+    return !own->request->queued || rt->async.crews[0].max != 0;
+}
+
 /* Runs batches in `cell`, which is ready, the first one with `own`. The seat is left, or
  * somebody else's, afterwards. */
 static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *cell,
@@ -514,14 +587,17 @@ static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *c
 {
     struct leader l = {
         .rt = rt, .desk = desk, .cell = cell, .parent = parent, .own = own};
-    uint64_t deadline = own->deadline;
     struct faasi_wish *list;
     enum next next = LEAD_ON;
 
     l.items = l.few;
     l.room = ITEMS_FEW;
     l.backlog = own->backlog;
-    if (faasi_read(&desk->delay_ns) != 0)
+    l.own_count = 1;
+    l.deadline = own->deadline;
+    if (own->party != NULL)
+        lead_gather(&l, own->party);
+    if (faasi_read(&desk->delay_ns) != 0 && more_may_come(rt, own))
         lead_collect(&l);
     while (next == LEAD_ON) {
         uint32_t count;
@@ -531,7 +607,8 @@ static void lead(faas_runtime *rt, struct faasi_desk *desk, struct faasi_cell *c
         if (count != 0)
             batch_run(&l, list, count);
         l.own = NULL;
-        next = count == 0 ? LEAVE : lead_next(&l, deadline);
+        l.own_count = 0;
+        next = count == 0 ? LEAVE : lead_next(&l);
     }
     if (l.items != l.few)
         faasi_free(rt->allocator, l.items, l.room * sizeof *l.items);
@@ -695,8 +772,8 @@ static faas_status wish_run(faas_runtime *rt, struct faasi_desk *desk,
 faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
                                struct faasi_call *call, faas_result **result)
 {
-    struct faasi_wish wish = {.state = FAASI_WISH_WAITS};
     struct start start = {0, false};
+    struct faasi_wish wish;
     faas_status status;
 
     if (call->request->typed)
@@ -714,4 +791,80 @@ faas_status faasi_batch_invoke(faas_runtime *rt, struct faasi_desk *desk,
     }
     wish_close(rt, desk, &wish, &start, result);
     return status;
+}
+
+/* ---- queued invocations ---- */
+
+/* Finds the desk of a function whose queued invocations run together, with a place there if
+ * one is at hand: the caller is its user then. In a read section. */
+static faas_status queued_enter(faas_runtime *rt, faas_fn fn, struct faasi_desk **desk,
+                                struct faasi_place **place)
+{
+    faas_status status = FAAS_ENOENT;
+    struct faasi_function *f;
+
+    while (status == FAAS_ENOENT) { // or it was replaced
+        f = (struct faasi_function *)faasi_registry_get(&rt->registry, fn);
+        if (f == NULL)
+            return FAAS_ENOENT;
+        if (!faasi_desk_gathers(f->desk)) // it was replaced by another kind
+            return FAAS_EPENDING;
+        *desk = f->desk;
+        status = faasi_desk_enter(f->desk, place);
+    }
+    return status;
+}
+
+/* Says what became of a member, and leaves the desk. */
+static void member_close(faas_runtime *rt, struct faasi_desk *desk,
+                         struct faasi_member *m, const struct start *start)
+{
+    if (m->status == FAAS_OK)
+        m->status = m->wish.status;
+    if (m->wish.place != NULL) {
+        bool told = m->status != FAAS_OK || !m->request.failures_only;
+
+        wish_close(rt, desk, &m->wish, start, told ? &m->result : NULL);
+    }
+    faasi_desk_leave(desk, m->call.place);
+}
+
+void faasi_batch_queued(faas_runtime *rt, struct faasi_member *first,
+                        struct faasi_party *party)
+{
+    static const struct start warm = {0, false};
+    struct start start = {0, false};
+    struct faasi_member *others;
+    struct faasi_place *place;
+    struct faasi_below below;
+    struct faasi_desk *desk = NULL;
+
+    first->result = NULL;
+    faasi_read_enter();
+    first->status = queued_enter(rt, first->request.fn, &desk, &place);
+    faasi_read_leave();
+    if (first->status != FAAS_OK)
+        return;
+    faasi_aside_begin(&below);
+    member_open(rt, desk, first, place);
+    if (first->status == FAAS_OK) {
+        first->wish.party = party;
+        first->wish.status = wish_run(rt, desk, &first->wish, NULL, &start);
+    }
+    if (first->wish.state != FAASI_WISH_RAN) { // as after any call that did not run
+        faasi_lock(&desk->lock);
+        queue_promote(desk);
+        faasi_unlock(&desk->lock);
+    }
+    others = first->next;
+    member_close(rt, desk, first, &start);
+    while (others != NULL) {
+        struct faasi_member *m = others;
+
+        others = m->next;
+        member_close(rt, desk, m, &warm);
+    }
+    if (first->status == FAAS_ENOENT) // it went while it waited: look again
+        first->status = FAAS_EPENDING;
+    faasi_aside_end(&below);
 }

@@ -26,6 +26,26 @@ extern _Thread_local struct faasi_below *faasi_context_below;
 uint32_t faasi_context_count(const struct faas_context *parent,
                              const struct faasi_function *f);
 
+/* From here to faasi_aside_end() this thread helps with something that is not nested in
+ * what it does. */
+static inline void faasi_aside_begin(struct faasi_below *below)
+{
+    below->ctx = faasi_context_current;
+    if (FAASI_UNLIKELY(below->ctx != NULL)) {
+        below->next = faasi_context_below;
+        faasi_context_below = below;
+        faasi_context_current = NULL;
+    }
+}
+
+static inline void faasi_aside_end(const struct faasi_below *below)
+{
+    if (FAASI_UNLIKELY(below->ctx != NULL)) {
+        faasi_context_below = below->next;
+        faasi_context_current = below->ctx;
+    }
+}
+
 /* The id of the invocation that a context is of; not in init. */
 faas_id faasi_context_id(const struct faas_context *ctx);
 

@@ -322,6 +322,47 @@ void faasi_desk_inherit(struct faasi_desk *desk, struct faasi_desk *old)
     atomic_fetch_add_explicit(&desk->tally->refs, 1, memory_order_relaxed);
 }
 
+/* ---- queued invocations ---- */
+
+uint32_t faasi_desk_pick(struct faasi_desk *desk, uint32_t waiting, uint32_t most)
+{
+    uint64_t limit = faasi_read(&desk->function->timeout_ticks);
+    uint32_t size;
+
+    faasi_lock(&desk->lock);
+    size = faasi_batchcurve_pick(&desk->curve, waiting,
+                                 most < desk->batch_max ? most : desk->batch_max);
+    /* All begin at once, so none may take longer; unless one alone does. */
+    while (size > 1 && faasi_batchcurve_ticks(&desk->curve, size) > limit &&
+           faasi_batchcurve_ticks(&desk->curve, 1) <= limit)
+        size = faasi_batchcurve_fit(size - 1);
+    faasi_unlock(&desk->lock);
+    return size;
+}
+
+uint32_t faasi_desk_in_time(struct faasi_desk *desk, const uint64_t deadlines[],
+                            uint32_t count)
+{
+    uint64_t now = faasi_ticks(desk->gate->clock);
+
+    faasi_lock(&desk->lock);
+    count = faasi_batchcurve_fit(count);
+    while (count > 1) {
+        uint64_t soonest = UINT64_MAX;
+
+        for (uint32_t i = 0; i < count; i++)
+            if (deadlines[i] < soonest)
+                soonest = deadlines[i];
+        if (faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, count)) <=
+                soonest ||
+            faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, 1)) > soonest)
+            break;
+        count = faasi_batchcurve_fit(count - 1);
+    }
+    faasi_unlock(&desk->lock);
+    return count;
+}
+
 /* ---- places ---- */
 
 struct faasi_place *faasi_desk_place(struct faasi_desk *desk, struct faasi_place **place)

@@ -21,6 +21,8 @@
 
 enum { FAASI_PRIORITIES = 3 };
 
+struct faasi_party;
+
 /* What one call sleeps on until another one rings; on its own stack. */
 struct faasi_bell {
     faasi_mutex lock;
@@ -54,6 +56,7 @@ enum faasi_wish_state {
 struct faasi_wish {
     const struct faasi_request *request;
     struct faasi_place *place;
+    uint64_t waited;                   /* ticks before it came */
     uint64_t arrived, deadline, until; /* ticks; `until`: to wait in the queue */
     uint64_t begun, ended;             /* ticks, when it ran */
     unsigned priority;                 /* 0 goes first */
@@ -65,6 +68,9 @@ struct faasi_wish {
     struct faasi_bell bell;
     struct faasi_wish *next, **link; /* in the queue; `link` is NULL outside. In a batch
                                         by `next` */
+    struct faasi_party
+        *party; /* what its caller has to run with it, if it leads; or NULL */
+    struct faasi_wish *also; /* of these */
 };
 
 /* Calls of one priority, first come first served. */
@@ -159,6 +165,22 @@ void faasi_desk_inherit(struct faasi_desk *desk, struct faasi_desk *old);
 /* Makes sure that a user has a place, with a heap that is home and empty. Returns it, or
  * NULL without memory. Not under the lock. */
 struct faasi_place *faasi_desk_place(struct faasi_desk *desk, struct faasi_place **place);
+
+/* Whether queued invocations run together. Where answers are remembered or shared each
+ * looks for one before it runs, and may wait for another. Never changes. */
+static inline bool faasi_desk_gathers(const struct faasi_desk *desk)
+{
+    return desk != NULL && desk->collects && !desk->remembers && !desk->shares;
+}
+
+/* How many of `waiting` queued invocations, 1 or more, to run in one batch, at most
+ * `most`. */
+uint32_t faasi_desk_pick(struct faasi_desk *desk, uint32_t waiting, uint32_t most);
+
+/* How many of those with such deadlines (ticks), the first ones, to run now so that they are
+ * done in time where fewer would be; a size that is measured. */
+uint32_t faasi_desk_in_time(struct faasi_desk *desk, const uint64_t deadlines[],
+                            uint32_t count);
 
 /* ---- bells ---- */
 

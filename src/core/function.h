@@ -88,7 +88,9 @@ struct faasi_request {
     const faas_id *id;               /* its own */
     const _Atomic uint32_t *ordered; /* its word, and what stands there when it is */
     uint32_t cancelled;              /* cancelled */
-    uint64_t *ended;                 /* ticks when its handler came back, if it ran; NULL:
+    const faas_item *items;          /* of a batch itself: the calls in it */
+    size_t item_count;
+    uint64_t *ended; /* ticks when its handler came back, if it ran; NULL:
                                         nobody asks */
 };
 

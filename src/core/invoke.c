@@ -497,6 +497,7 @@ static faas_status call_at_desk(faas_runtime *rt, struct faasi_desk *desk,
     struct faasi_call call = {.request = request,
                               .parent = parent,
                               .deadline = admission->deadline,
+                              .waited = admission->waited,
                               .place = place};
     faas_status status;
 
@@ -642,17 +643,12 @@ faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *re
     struct admission admission = {
         .deadline = deadline, .waited = waited, .id = *request->id};
     struct hint *hint = hint_of(request->fn);
-    struct faas_context *outer = faasi_context_current;
-    struct faasi_below below = {outer, NULL};
     struct faasi_cell *cell = hint->cell;
+    struct faasi_below below;
     faas_status status;
 
     *result = NULL;
-    if (FAASI_UNLIKELY(outer != NULL)) { // what we help with is not nested in what we do
-        below.next = faasi_context_below;
-        faasi_context_below = &below;
-        faasi_context_current = NULL;
-    }
+    faasi_aside_begin(&below);
     faasi_read_enter();
     if (FAASI_LIKELY(fn_equal(hint->fn, request->fn)) &&
         FAASI_LIKELY(faasi_seat_take(&cell->seat, hint->idle))) {
@@ -662,10 +658,7 @@ faas_status faasi_invoke_queued(faas_runtime *rt, const struct faasi_request *re
     } else {
         status = queued_admit(rt, request, &admission, watch, result, watched);
     }
-    if (FAASI_UNLIKELY(outer != NULL)) {
-        faasi_context_below = below.next;
-        faasi_context_current = outer;
-    }
+    faasi_aside_end(&below);
     return status;
 }
 

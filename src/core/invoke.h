@@ -15,6 +15,7 @@ struct faasi_call {
     const struct faasi_request *request;
     struct faas_context *parent; /* whose handler made it */
     uint64_t deadline;           /* ticks; the function's own limit not counted in */
+    uint64_t waited;             /* ticks before it came so far */
     const faas_id *id;           /* NULL: it needs a new one */
     struct faasi_place *place;   /* at the desk; or NULL, see faasi_desk_place() */
 };
