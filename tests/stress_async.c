@@ -10,7 +10,8 @@
  *     caps     never more handlers of a function run than its cap
  *     once     every submission that was accepted ends exactly once: what the runtime
  *              counts by condition adds up to what was submitted, and to what was told
- *     groups   no two of a group run at one moment, and of one submitter they run in order
+ *     groups   no two of a group run at one moment, and of one submitter they run in order,
+ *              also in batches
  *     keys     identical ones end with the one that runs
  *     handles  waits, looks, cancels and releases race with all of it */
 #include "stress.h"
@@ -28,9 +29,12 @@
 #define SUBMISSIONS 1200000
 #endif
 
-enum { THREADS = 4, FUNCTIONS = 4, GROUPS = 16, KEPT = 32, MANY = 4, SWITCHED = 3 };
+enum { THREADS = 4, FUNCTIONS = 5, GROUPS = 16, KEPT = 32, MANY = 4, SWITCHED = 3 };
 
-static const uint32_t caps[FUNCTIONS] = {1, 2, 0, 3};
+/* Of these one orders the first half of the groups, and the one that batches the others. */
+enum { ORDERS = 2, BATCHES = 4, BATCH_MAX = 16 };
+
+static const uint32_t caps[FUNCTIONS] = {1, 2, 0, 3, 2};
 
 static faas_runtime *rt;
 static faas_fn fns[FUNCTIONS];
@@ -38,7 +42,7 @@ static atomic_uint running[FUNCTIONS];
 static atomic_uint in_group[THREADS][GROUPS];
 static atomic_uint last_of_group[THREADS][GROUPS];
 static faas_fn sink; /* takes the records of what failed in one of them */
-static atomic_ullong submitted, told, asked, sent, calls;
+static atomic_ullong submitted, told, asked, sent, calls, batched;
 static atomic_bool over;
 
 /* What is submitted; a submitter's groups are its own. */
@@ -47,29 +51,72 @@ struct order {
     bool fails;
 };
 
-static int work(faas_context *ctx, faas_bytes input)
+/* An order's handler begins: alone in its group, and in turn. */
+static struct order order_begin(faas_bytes input)
 {
-    uintptr_t which = (uintptr_t)faas_user(ctx);
-    uint32_t now = atomic_fetch_add(&running[which], 1) + 1;
     struct order order;
-    int code = 0;
 
-    REQUIRE_THAT(caps[which] == 0 || now <= caps[which]);
     REQUIRE_THAT(input.size == sizeof order);
     memcpy(&order, input.data, sizeof order);
     if (order.group < GROUPS) {
-        atomic_uint *in = &in_group[order.thread][order.group];
         atomic_uint *last = &last_of_group[order.thread][order.group];
 
-        REQUIRE_THAT(atomic_fetch_add(in, 1) == 0);
+        REQUIRE_THAT(atomic_fetch_add(&in_group[order.thread][order.group], 1) == 0);
         REQUIRE_THAT(atomic_load(last) <= order.number);
         atomic_store(last, order.number);
-        atomic_fetch_sub(in, 1);
     }
-    if (order.fails)
-        code = faas_fail(ctx, 1, "as it was told");
+    return order;
+}
+
+static int order_end(faas_context *ctx, faas_bytes input)
+{
+    struct order order;
+
+    memcpy(&order, input.data, sizeof order);
+    if (order.group < GROUPS)
+        atomic_fetch_sub(&in_group[order.thread][order.group], 1);
+    return order.fails ? faas_fail(ctx, 1, "as it was told") : faas_reply(ctx, input);
+}
+
+static void count_in(uintptr_t which)
+{
+    uint32_t now = atomic_fetch_add(&running[which], 1) + 1;
+
+    REQUIRE_THAT(caps[which] == 0 || now <= caps[which]);
+}
+
+static int work(faas_context *ctx, faas_bytes input)
+{
+    uintptr_t which = (uintptr_t)faas_user(ctx);
+    int code;
+
+    count_in(which);
+    (void)order_begin(input);
+    code = order_end(ctx, input);
     atomic_fetch_sub(&running[which], 1);
-    return code == 0 ? faas_reply(ctx, input) : code;
+    return code;
+}
+
+/* Now and then one fails at first, and goes on in another batch. */
+static int work_batch(faas_context *ctx, faas_item *items, size_t count)
+{
+    uintptr_t which = (uintptr_t)faas_user(ctx);
+
+    count_in(which);
+    REQUIRE_THAT(count >= 1 && count <= BATCH_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (order_begin(items[i].input).number % 64 == 63 &&
+            faas_attempt(items[i].ctx) == 1)
+            items[i].code = 2;
+    for (size_t i = 0; i < count; i++) {
+        int code = order_end(items[i].ctx, items[i].input);
+
+        items[i].code = code != 0 ? code : items[i].code;
+    }
+    if (count > 1)
+        atomic_fetch_add(&batched, count);
+    atomic_fetch_sub(&running[which], 1);
+    return 0;
 }
 
 static void count_end(const faas_record *record, void *user)
@@ -182,8 +229,8 @@ static void submit(struct submitter *s, uint32_t *numbers, faas_invocation *hand
 
     /* A group belongs to one function; its failures hold it up or not, so that its order
      * holds among those that do not fail. */
-    if ((dice >> 11 & 1) != 0 && which == 2) {
-        order.group = (dice >> 12) % GROUPS;
+    if ((dice >> 11 & 1) != 0 && (which == ORDERS || which == BATCHES)) {
+        order.group = (dice >> 12) % (GROUPS / 2) + (which == BATCHES ? GROUPS / 2 : 0);
         order.number = ++numbers[order.group];
         order.fails = false;
         options.group = faas_bytes_of(&order.thread, 2 * sizeof order.thread);
@@ -321,7 +368,8 @@ static void *clerk_run(void *user)
 static void functions_register(void)
 {
     static const faas_queue_full full[FUNCTIONS] = {
-        FAAS_QUEUE_REFUSE, FAAS_QUEUE_WAIT, FAAS_QUEUE_RUN_HERE, FAAS_QUEUE_DROP_OLDEST};
+        FAAS_QUEUE_REFUSE, FAAS_QUEUE_WAIT, FAAS_QUEUE_RUN_HERE, FAAS_QUEUE_DROP_OLDEST,
+        FAAS_QUEUE_WAIT};
 
     static const faas_fn none;
 
@@ -336,8 +384,10 @@ static void functions_register(void)
         REQUIRE_THAT(
             faas_function_register(
                 rt,
-                FAAS_FUNCTION(.name = name, .handler = work, .user = (void *)i,
-                              .concurrency = caps[i],
+                FAAS_FUNCTION(.name = name, .handler = i == BATCHES ? NULL : work,
+                              .batch = i == BATCHES ? work_batch : NULL,
+                              .batch_max = i == BATCHES ? BATCH_MAX : 0,
+                              .user = (void *)i, .concurrency = caps[i],
                               .async =
                                   FAAS_ASYNC(.queue_slots = 12, .on_queue_full = full[i],
                                              .retries = i == 0 ? FAAS_OFF : (uint32_t)i,
@@ -419,11 +469,13 @@ int main(int argc, char **argv)
     REQUIRE_THAT(faas_runtime_close(rt) == FAAS_OK); // who is told was told by now
     REQUIRE_THAT(atomic_load(&told) == atomic_load(&asked));
     (void)printf("seed %llu: %llu submitted, %llu refused, %llu succeeded, %llu retried, "
-                 "%llu cancelled, %llu dropped, %llu shared; %llu calls\n",
+                 "%llu cancelled, %llu dropped, %llu shared, %llu in batches; "
+                 "%llu calls\n",
                  (unsigned long long)seed, (unsigned long long)stats.submitted,
                  (unsigned long long)stats.refused, (unsigned long long)stats.succeeded,
                  (unsigned long long)stats.retried, (unsigned long long)stats.cancelled,
                  (unsigned long long)stats.dropped, (unsigned long long)stats.shared,
+                 (unsigned long long)atomic_load(&batched),
                  (unsigned long long)atomic_load(&calls));
     return 0;
 }
