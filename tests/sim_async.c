@@ -17,7 +17,7 @@
 #define SEEDS 20000
 #endif
 
-enum { KEPT = 48, TEXT_MAX = 80, OPS = 300, DEEP = 4 };
+enum { KEPT = 48, TEXT_MAX = 80, OPS = 300, DEEP = 4, BATCH_MAX = 6 };
 
 /* Handles that were not given back. */
 static struct kept {
@@ -31,6 +31,7 @@ static faas_allocator allocator;
 static uint32_t roots; /* inputs that were made */
 
 static int handler(faas_context *ctx, faas_bytes input);
+static int batch_handler(faas_context *ctx, faas_item *items, size_t count);
 static void told(const faas_record *record, void *user);
 
 static uint64_t ms(uint32_t count)
@@ -75,6 +76,14 @@ static void policy_make(struct fn_model *f)
     f->on_success = once_in(6) ? target_pick((int)(f - m.fns)) : NOBODY;
     f->on_failure = once_in(3) ? target_pick((int)(f - m.fns)) : NOBODY;
     f->by_event = f != m.fns && once_in(6);
+    /* What a batch comes to is told of when all of it is known: so nothing is to follow from
+     * that. And where others may have its seat it is tried again after some time. */
+    f->batches = m.running_max == 1000 && once_in(3);
+    if (f->batches) {
+        f->policy.dead_letters = FAAS_OFF;
+        f->on_success = f->on_failure = NOBODY;
+        f->by_event = false;
+    }
     if (f->on_success != NOBODY || once_in(3))
         f->policy.on_success.ended = told;
     if (f->on_success != NOBODY)
@@ -105,15 +114,21 @@ static void function_make(struct fn_model *f, bool replace)
         f->policy.age_ns = age_ns;
         f->policy.blocking = blocking;
         f->policy.dead_letters = dead_letters;
+        f->batches &= dead_letters == FAAS_OFF;
     }
     policy = f->policy;
     if (policy.retries == 0)
         policy.retries = FAAS_OFF;
     const faas_function function = {.size = sizeof function,
                                     .name = f->name,
-                                    .handler = handler,
+                                    .handler = f->batches ? NULL : handler,
+                                    .batch = f->batches ? batch_handler : NULL,
+                                    .batch_max = f->batches ? BATCH_MAX : 0,
                                     .user = f,
-                                    .concurrency = f->cap == UINT32_MAX ? 0 : f->cap,
+                                    .concurrency = f->cap == UINT32_MAX && f->batches
+                                                       ? FAAS_UNLIMITED
+                                                   : f->cap == UINT32_MAX ? 0
+                                                                          : f->cap,
                                     .timeout_ns = f->timeout,
                                     .async = &policy};
 
@@ -184,7 +199,7 @@ static void op_switch(void)
     struct fn_model *f = &m.fns[dice((uint32_t)m.fn_count)];
     faas_status status;
 
-    if (!f->there)
+    if (!f->there || f->batches)
         return;
     f->on = !f->on;
     sim_note("%s %s", f->name, f->on ? "on" : "off");
@@ -817,25 +832,59 @@ static void op_inside(void)
     }
 }
 
-static int handler(faas_context *ctx, faas_bytes input)
+static struct run_model *begin(faas_context *ctx, faas_bytes input, bool joins)
 {
     struct fn_model *f = faas_user(ctx);
-    struct run_model *run = model_begins(ctx, (int)(f - m.fns), input);
-    int code = f->fails != 0 && once_in(f->fails) ? 7 : 0;
+    struct run_model *run = model_begins(ctx, (int)(f - m.fns), input, joins);
 
     sim_note("%*s%s runs %s at %llu", m.run_count, "", f->name,
              job_text(&m.jobs[run->job]), (unsigned long long)now_ns());
+    return run;
+}
+
+/* What handlers do when `count` attempts have begun, from `first` on, and what each of them
+ * comes to. */
+static void do_and_end(struct fn_model *f, struct run_model *first, int count,
+                       int codes[])
+{
+    for (int i = 0; i < count; i++)
+        codes[i] = f->fails != 0 && once_in(f->fails) ? 7 : 0;
     for (uint32_t i = dice(4); i > 1; i--) {
         if (once_in(3))
             faas_clock_advance(m.clock, ms(10 * dice(10)));
         if (m.run_count <= DEEP && once_in(2))
             op_inside();
     }
-    if (run->due == now_ns() && in_doubt(&m.jobs[run->job]))
-        op_sweep(); // at its very deadline: so that it is known to be late
-    sim_note("%*s%s returns %d", m.run_count, "", f->name, code);
-    model_ends(run, code);
+    for (int i = 0; i < count; i++)
+        if (first[i].due == now_ns() && in_doubt(&m.jobs[first[i].job]))
+            op_sweep(); // at its very deadline: so that it is known to be late
+    sim_note("%*s%s returns %d", m.run_count, "", f->name, codes[0]);
+    model_ends(first, count, codes);
+}
+
+static int handler(faas_context *ctx, faas_bytes input)
+{
+    struct fn_model *f = faas_user(ctx);
+    struct run_model *run = begin(ctx, input, false);
+    int code;
+
+    do_and_end(f, run, 1, &code);
     return code == 0 ? 0 : faas_fail(ctx, code, "no");
+}
+
+static int batch_handler(faas_context *ctx, faas_item *items, size_t count)
+{
+    struct fn_model *f = faas_user(ctx);
+    struct run_model *first = &m.runs[m.run_count];
+    int codes[BATCH_MAX];
+
+    SIM_REQUIRE(count >= 1 && count <= BATCH_MAX, "%zu items", count);
+    for (size_t i = 0; i < count; i++)
+        (void)begin(items[i].ctx, items[i].input, i != 0);
+    do_and_end(f, first, (int)count, codes);
+    for (size_t i = 0; i < count; i++)
+        items[i].code = codes[i] == 0 ? 0 : faas_fail(items[i].ctx, codes[i], "no");
+    return 0;
 }
 
 /* ---- a program ---- */

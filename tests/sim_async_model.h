@@ -42,6 +42,7 @@ struct fn_model {
     faas_async policy;          /* its defaults filled in */
     int on_success, on_failure; /* functions, or NOBODY */
     bool by_event;              /* to the latter by an event to which it subscribes */
+    bool batches;               /* several may run in one batch; at least one has */
     uint32_t fails;             /* one attempt in so many; 0 none */
     bool kept[KEYS_MAX];        /* by key: a success that answers those that come later */
     faas_async_stats stats;     /* its counters */
@@ -74,6 +75,7 @@ struct run_model {
     uint32_t attempt;
     uint64_t due; /* its deadline */
     bool abandoned;
+    bool joins; /* in the batch of the one before it */
 };
 
 struct letter_model {
@@ -468,10 +470,20 @@ static uint32_t running_of(int f)
     return running;
 }
 
+/* A batch has one. */
+static uint32_t seats_of(int f)
+{
+    uint32_t seats = 0;
+
+    for (int i = 0; i < m.run_count; i++)
+        seats += !m.runs[i].joins && (f == NOBODY || m.jobs[m.runs[i].job].f == f);
+    return seats;
+}
+
 static bool seat_for(int f)
 {
-    return m.fns[f].there && m.fns[f].on && running_of(f) < m.fns[f].cap &&
-           running_of(NOBODY) < m.running_max;
+    return m.fns[f].there && m.fns[f].on && seats_of(f) < m.fns[f].cap &&
+           seats_of(NOBODY) < m.running_max;
 }
 
 /* One before it in its group, or NULL. */
@@ -486,9 +498,11 @@ static struct job_model *job_before(const struct job_model *j)
     return NULL;
 }
 
+/* Of a group the next one waits until the batch is over in which one came too late. */
 static bool must_run(const struct job_model *j)
 {
-    return j->phase == QUEUED && seat_for(j->f) && job_before(j) == NULL;
+    return j->phase == QUEUED && seat_for(j->f) && job_before(j) == NULL &&
+           (j->alone || !m.fns[j->f].batches || running_of(j->f) == 0);
 }
 
 /* All that could run did. */
@@ -508,8 +522,8 @@ static bool in_lane_before(const struct job_model *first, const struct job_model
            first->alone && second->alone && first->plain && second->plain;
 }
 
-/* Whether `j` may begin now, and is next. */
-static void beginning_check(const struct job_model *j)
+/* Whether `j` may begin now, and is next, or of those that `joins` a batch. */
+static void beginning_check(const struct job_model *j, bool joins)
 {
     uint32_t crew = m.fns[j->f].policy.blocking;
     bool out_of_turn = m.out_of_turn == (int)(j - m.jobs);
@@ -518,8 +532,8 @@ static void beginning_check(const struct job_model *j)
                     (j->phase == DELAYED && j->due_least <= now_ns()),
                 "%s does not wait for a seat, due %llu", job_text(j),
                 (unsigned long long)j->due_least);
-    SIM_REQUIRE(seat_for(j->f), "%s has no seat: %u of it run, %u in all", job_text(j),
-                running_of(j->f), running_of(NOBODY));
+    SIM_REQUIRE(joins || seat_for(j->f), "%s has no seat: %u of it run, %u in all",
+                job_text(j), seats_of(j->f), seats_of(NOBODY));
     SIM_REQUIRE(job_before(j) == NULL, "%s is behind %s", job_text(j),
                 job_text(job_before(j)));
     SIM_REQUIRE(j->end > now_ns(), "%s is too old", job_text(j));
@@ -527,7 +541,13 @@ static void beginning_check(const struct job_model *j)
         return;
     EACH_ALIVE(other)
     {
-        if (other == j || !must_run(other))
+        if (other == j || (joins ? other->f != j->f || other->phase != QUEUED ||
+                                       job_before(other) != NULL
+                                 : !must_run(other)))
+            continue;
+        /* What was to begin before it in its batch may have been too late: then what waits
+         * for that, or is of another function, had to let it pass. */
+        if (m.fns[j->f].batches && (other->f != j->f || !other->alone || !other->plain))
             continue;
         SIM_REQUIRE(m.fns[other->f].policy.blocking >= crew, "%s is before %s",
                     job_text(other), job_text(j));
@@ -590,7 +610,8 @@ static struct job_model *job_of(int f, faas_bytes input, faas_id id, uint64_t su
 }
 
 /* A handler begins. */
-static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input)
+static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input,
+                                      bool joins)
 {
     struct run_model *run = &m.runs[m.run_count];
     struct job_model *j;
@@ -602,7 +623,7 @@ static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input
         run_abandon(run_of(j));
     if (job_before(j) != NULL && in_doubt(job_before(j)))
         run_abandon(run_of(job_before(j)));
-    beginning_check(j);
+    beginning_check(j, joins);
     SIM_REQUIRE(faas_attempt(ctx) == ++j->attempts, "%s at attempt %u", job_text(j),
                 faas_attempt(ctx));
     SIM_REQUIRE(j->bytes == (j->event ? 0 : input.size), "%s has %zu bytes", job_text(j),
@@ -610,8 +631,10 @@ static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input
     SIM_REQUIRE(m.run_count < NESTED_MAX - 1, "too many runs in each other");
     m.fns[f].stats.submitted += j->phase == ARRIVING;
     j->phase = RUNNING;
-    *run = (struct run_model){(int)(j - m.jobs), j->attempts, now_ns() + m.fns[f].timeout,
-                              false};
+    *run = (struct run_model){.job = (int)(j - m.jobs),
+                              .attempt = j->attempts,
+                              .due = now_ns() + m.fns[f].timeout,
+                              .joins = joins};
     if (j->deadline < run->due)
         run->due = j->deadline;
     SIM_REQUIRE(faas_deadline_ns(ctx) == run->due, "%s until %llu", job_text(j),
@@ -620,22 +643,25 @@ static struct run_model *model_begins(faas_context *ctx, int f, faas_bytes input
     return run;
 }
 
-/* It returns `code`. */
-static void model_ends(struct run_model *run, int code)
+/* It returns, `count` attempts from `first` on having been made, each with its code. */
+static void model_ends(struct run_model *first, int count, const int codes[])
 {
-    struct job_model *j = &m.jobs[run->job];
-
     sending_settle();
-    SIM_REQUIRE(run == &m.runs[m.run_count - 1], "runs are not nested");
-    m.run_count--;
-    if (run->abandoned)
-        return;
-    if (now_ns() > run->due)
-        job_failed(j, FAAS_ETIMEDOUT, run->due);
-    else if (code != 0)
-        job_failed(j, FAAS_EHANDLER, now_ns());
-    else
-        job_end(j, FAAS_SUCCESS, FAAS_OK);
+    SIM_REQUIRE(first + count == &m.runs[m.run_count], "runs are not nested");
+    m.run_count -= count;
+    for (int i = 0; i < count; i++) {
+        struct run_model *run = &first[i];
+        struct job_model *j = &m.jobs[run->job];
+
+        if (run->abandoned)
+            continue;
+        if (now_ns() > run->due)
+            job_failed(j, FAAS_ETIMEDOUT, run->due);
+        else if (codes[i] != 0)
+            job_failed(j, FAAS_EHANDLER, now_ns());
+        else
+            job_end(j, FAAS_SUCCESS, FAAS_OK);
+    }
 }
 
 static int count_bytes(const char *data, size_t size, void *user)
