@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bench_models.c - models through libfaas beside the engine's bare run; what batches gain
- * beside the best fixed size; cold starts with the kept graph and without.
+ * beside the best fixed size; queued invocations under an open loop; cold starts with the
+ * kept graph and without.
  *
  *     bench_models [--quick] MODELS_DIR LIBONNXRUNTIME
  *
@@ -8,7 +9,11 @@
  * of ONNX Runtime are made in it, as in a call. Batches: twice as many threads call as a
  * batch has items at most, so that while one runs the next one can fill; an item costs the
  * time in the handler by the items. Boosted trees take part where libfaas-xgboost is
- * built; they keep no graph. */
+ * built; they keep no graph.
+ *
+ * Open loop: invocations arrive as a Poisson process, whether those before them are done or
+ * not, so that what waits shows: at 80 % of what two workers do without batches. A latency
+ * is from the arrival that was planned to the end. */
 #define _GNU_SOURCE // sched_setaffinity()
 #include "bench.h"
 
@@ -42,7 +47,7 @@ struct subject {
     int axis[INPUTS_MAX];
     unsigned present; // one number of so many, the others are NaN; 0: all are, as zeros
     bool batches;
-    char path[512], texts[12][96];
+    char path[512], texts[20][96];
 };
 
 static const faas_engine *graphs(void)
@@ -363,7 +368,7 @@ static void gains(void)
     }
 }
 
-/* ---- cold starts ---- */
+/* ---- queued, in an open loop ---- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -371,6 +376,174 @@ static int by_value(const void *a, const void *b)
 
     return (x > y) - (x < y);
 }
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Invocations of one model, and when each arrived and how long it took. */
+struct loop {
+    struct callee callee;
+    uint64_t count, *arrived, *took;
+    atomic_ullong ended;
+};
+
+static struct loop *looped; // the one that runs
+
+static void loop_ended(const faas_record *record, void *user)
+{
+    uint64_t at = (uint64_t)((uint64_t *)user - looped->arrived);
+
+    bench_check(record->status, "queued");
+    looped->took[at] = bench_now() - looped->arrived[at];
+    atomic_fetch_add_explicit(&looped->ended, 1, memory_order_release);
+}
+
+static void loop_submit(struct loop *loop, uint64_t at)
+{
+    bench_check(faas_invoke_async(
+                    rt, loop->callee.fn, loop->callee.input,
+                    FAAS_SUBMIT(.ended = loop_ended, .ended_user = &loop->arrived[at]),
+                    NULL),
+                "submit");
+}
+
+static void loop_await(const struct loop *loop, uint64_t count)
+{
+    while (atomic_load_explicit(&loop->ended, memory_order_acquire) != count)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+}
+
+/* How many in a nanosecond are done when there is always one to do. */
+static double loop_capacity(struct loop *loop)
+{
+    uint64_t begun;
+
+    atomic_store(&loop->ended, 0);
+    begun = bench_now();
+    for (uint64_t i = 0; i < loop->count; i++) {
+        loop->arrived[i] = begun;
+        loop_submit(loop, i);
+    }
+    loop_await(loop, loop->count);
+    return (double)loop->count / (double)(bench_now() - begun);
+}
+
+/* The latency that all but one of a hundred have, where `arrivals` come in a nanosecond. */
+static double loop_p99(struct loop *loop, double arrivals)
+{
+    uint64_t random = 88172645463325252u;
+    double due = (double)bench_now();
+
+    atomic_store(&loop->ended, 0);
+    for (uint64_t i = 0; i < loop->count; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        due -= log(((double)(random >> 11) + 1) / 9007199254740993.0) / arrivals;
+        while ((double)bench_now() < due)
+            (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+        loop->arrived[i] = (uint64_t)due;
+        loop_submit(loop, i);
+    }
+    loop_await(loop, loop->count);
+    qsort(loop->took, loop->count, sizeof loop->took[0], by_size);
+    return (double)loop->took[loop->count * 99 / 100];
+}
+
+enum { LOOPS = 5 };
+
+static double median(double *of, unsigned count)
+{
+    qsort(of, count, sizeof of[0], by_value);
+    return of[count / 2];
+}
+
+/* A model's function for two workers, which has run. */
+static struct callee looped_callee(const struct subject *s, const char *name,
+                                   uint32_t batch_max)
+{
+    struct callee callee = callee_of(
+        s, FAAS_FUNCTION(.name = name, .concurrency = 2, .batch_max = batch_max,
+                         .async = FAAS_ASYNC(.queue_slots = FAAS_UNLIMITED,
+                                             .queue_bytes = UINT64_C(1) << 30)));
+
+    invoke(&callee, 10);
+    return callee;
+}
+
+static void open_loop_of(struct subject *s)
+{
+    unsigned loops = bench_is_quick() ? 1 : LOOPS;
+    double capacity[LOOPS], without[LOOPS], with[LOOPS], done;
+    struct callee single = looped_callee(s, "one by one", 1);
+    struct callee batched = looped_callee(s, "in batches", BATCH_MAX);
+    faas_function_stats before = {.size = sizeof before}, after = before;
+    struct loop loop = {.callee = single, .count = 1000};
+
+    loop.arrived = calloc(bench_is_quick() ? 100000 : 1000000, sizeof loop.arrived[0]);
+    loop.took = calloc(bench_is_quick() ? 100000 : 1000000, sizeof loop.took[0]);
+    looped = &loop;
+    (void)loop_capacity(&loop);
+    done = loop_capacity(&loop);
+    /* As many as take a part of a second. */
+    loop.count = (uint64_t)(done * (bench_is_quick() ? 3e8 : 2e9));
+    if (loop.count > (bench_is_quick() ? 100000 : 1000000))
+        loop.count = bench_is_quick() ? 100000 : 1000000;
+    loop.callee = batched;
+    (void)loop_capacity(&loop); // learns what batches cost
+    bench_check(faas_function_stats_get(rt, batched.fn, &before, NULL), "stats");
+    for (unsigned i = 0; i < loops; i++) {
+        loop.callee = single;
+        capacity[i] = loop_capacity(&loop);
+        without[i] = loop_p99(&loop, 0.8 * capacity[i]);
+        loop.callee = batched;
+        with[i] = loop_p99(&loop, 0.8 * capacity[i]);
+    }
+    bench_check(faas_function_stats_get(rt, batched.fn, &after, NULL), "stats");
+    done = median(capacity, loops);
+    (void)bench_once(text_of(s, 12, "open loop: two workers one by one, for each"), "ns",
+                     1 / done);
+    (void)bench_once(text_of(s, 13, "open loop: mean size of a batch"), "items",
+                     (double)(after.batched - before.batched) /
+                         (double)(after.batches - before.batches));
+    (void)bench_once(text_of(s, 14, "open loop: 99 of 100, one by one"), "ns",
+                     median(without, loops));
+    (void)bench_once(text_of(s, 15, "open loop: 99 of 100, in batches"), "ns",
+                     median(with, loops));
+    bench_target(bench_once(text_of(s, 16, "open loop: in batches / one by one"), "ratio",
+                            median(with, loops) / median(without, loops)),
+                 0.5);
+    free(loop.arrived);
+    free(loop.took);
+}
+
+static void open_loops(void)
+{
+    faas_runtime *own_rt = rt;
+
+    (void)bench_pin(-1); // its workers are not to share one processor
+    for (unsigned i = 0; i < SUBJECTS; i++) {
+        if (strcmp(subjects[i].name, "iris") != 0 &&
+            strcmp(subjects[i].name, "silero") != 0)
+            continue;
+        bench_check(faas_runtime_open(
+                        &rt, &(faas_runtime_options){.size = sizeof(faas_runtime_options),
+                                                     .worker_min = 2,
+                                                     .worker_max = 2,
+                                                     .queue_slots = FAAS_UNLIMITED}),
+                    "open");
+        open_loop_of(&subjects[i]);
+        bench_check(faas_runtime_close(rt), "close");
+    }
+    rt = own_rt;
+    (void)bench_pin(0);
+}
+
+/* ---- cold starts ---- */
 
 /* The median of some cold starts, in ms. */
 static double cold_ms(const struct subject *s, uint64_t cache_bytes)
@@ -438,6 +611,7 @@ int main(int argc, char **argv)
     bench_check(faas_onnx_open(FAAS_ONNX(.library = library), &onnx), "onnx");
     warm_calls();
     gains();
+    open_loops();
     colds();
     (void)faas_runtime_close(rt);
     faas_onnx_close(onnx);
