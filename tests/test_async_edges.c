@@ -432,7 +432,52 @@ START_TEST(what_is_refused_is_told_to_nobody_whichever_allocation_fails)
 }
 END_TEST
 
-SUITE_MAIN("async edges", what_is_refused_is_told_to_nobody_whichever_allocation_fails,
+static int asks_the_other(faas_context *ctx, faas_bytes input)
+{
+    faas_fn *other = faas_user(ctx);
+    faas_invocation job = submit(*other, "asked");
+    faas_status status = faas_invocation_wait(w.rt, job, FAAS_FOREVER, NULL);
+
+    (void)input;
+    release(job);
+    return status == FAAS_OK ? 0 : faas_fail(ctx, 1, "%s", faas_status_name(status));
+}
+
+START_TEST(a_handler_waits_for_a_call_of_a_full_function_that_its_worker_has_run)
+{
+    struct latch latch;
+    faas_fn full, asks;
+    faas_invocation jobs[3];
+
+    OPEN(.worker_max = 1);
+    full = function_of(
+        FAAS_FUNCTION(.name = "full", .handler = notes_input, .concurrency = 1));
+    asks = function_of(
+        FAAS_FUNCTION(.name = "asks", .handler = asks_the_other, .user = &full));
+    latch_init(&latch);
+    release(submit(
+        function_of(FAAS_FUNCTION(.name = "holds", .handler = holds, .user = &latch)),
+        ""));
+    latch_await(&latch, 1);
+    /* Taken together: while one of `asks` runs, the worker still has those of `full`. */
+    for (int i = 0; i < 3; i++) {
+        release(submit(full, "own"));
+        jobs[i] = submit(asks, "");
+    }
+    latch_release(&latch, 1);
+    for (int i = 0; i < 3; i++) {
+        while (faas_invocation_wait(w.rt, jobs[i], 0, NULL) == FAAS_EPENDING)
+            (void)sched_yield();
+        ck_assert_ok(faas_invocation_wait(w.rt, jobs[i], 0, NULL));
+        release(jobs[i]);
+    }
+    CLOSE();
+}
+END_TEST
+
+SUITE_MAIN("async edges",
+           a_handler_waits_for_a_call_of_a_full_function_that_its_worker_has_run,
+           what_is_refused_is_told_to_nobody_whichever_allocation_fails,
            what_has_no_memory_does_not_hold_time_up,
            what_removes_its_function_is_counted_when_it_ends,
            what_is_submitted_when_something_ends_of_age_ends_of_age_as_well,

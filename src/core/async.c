@@ -696,7 +696,9 @@ bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job)
     struct faasi_queue *q = job->queue;
 
     worker_empty(worker);
-    if (job->where != FAASI_IN_LANES || job->item.group != NULL || q->source.blocked)
+    /* Although its queue may be blocked: that counts workers which have jobs of it, and one
+     * of them may wait for this very job, its own call long over. Seats are what counts. */
+    if (job->where != FAASI_IN_LANES || job->item.group != NULL || q->watching)
         return false;
     worker->async->takings++;
     faasi_lanes_pick(&q->crew->lanes, &job->item, faasi_async_now_ns(worker->async));

@@ -684,7 +684,6 @@ def test_a_handler_waits_for_what_it_submits_with_a_single_worker() -> None:
         ]
 
 
-@pytest.mark.xfail(strict=True, reason="a worker keeps its claim on a queue while it runs others")
 def test_a_handler_waits_for_a_call_that_its_own_worker_could_run() -> None:
     """The worker took calls of both functions at once; the first of `same` is over, but
     until the rest are, no other call of it may run, which the handler waits for."""
