@@ -2,7 +2,9 @@
 /* async.c - the lock, the lanes, taking, settling. */
 #include "async.h"
 
+#include "context.h"
 #include "desk.h"
+#include "grace.h"
 #include "mem.h"
 
 /* A batch takes about so long: some wakes' worth, little to wait for. */
@@ -691,14 +693,31 @@ void faasi_async_take(struct faasi_worker *worker, uint32_t most)
         worker_watch(worker);
 }
 
+/* Whether there may be a seat for a job of `q` that is taken out of turn. A blocked queue
+ * counts workers that have jobs of it. One of them may be below us: it keeps its claim until
+ * all that it took is settled, and among that is the handler that waits for this very job.
+ * There seats are what counts. */
+static bool may_be_taken(const struct faasi_queue *q)
+{
+    struct faasi_look look;
+    bool free;
+
+    if (!q->source.blocked)
+        return true;
+    if (faasi_context_current == NULL || q->watching || q->function == NULL)
+        return false;
+    faasi_read_enter();
+    free = !faasi_seats_full(&q->function->seats, &look);
+    faasi_read_leave();
+    return free;
+}
+
 bool faasi_async_take_one(struct faasi_worker *worker, struct faasi_job *job)
 {
     struct faasi_queue *q = job->queue;
 
     worker_empty(worker);
-    /* Although its queue may be blocked: that counts workers which have jobs of it, and one
-     * of them may wait for this very job, its own call long over. Seats are what counts. */
-    if (job->where != FAASI_IN_LANES || job->item.group != NULL || q->watching)
+    if (job->where != FAASI_IN_LANES || job->item.group != NULL || !may_be_taken(q))
         return false;
     worker->async->takings++;
     faasi_lanes_pick(&q->crew->lanes, &job->item, faasi_async_now_ns(worker->async));
@@ -729,7 +748,8 @@ bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job)
         return false;
     room_retake(job);
     faasi_async_enter(job);
-    if ((keyed && job->extra->once == NULL) || faasi_async_take_one(worker, job))
+    if ((keyed && job->extra->once == NULL) ||
+        (!job->queue->source.blocked && faasi_async_take_one(worker, job)))
         return true;
     if (job->where == FAASI_IN_NOTHING) // it found no memory to wait in, and has ended
         return true;
