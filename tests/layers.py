@@ -14,7 +14,7 @@ import sys
 
 LAYERS = [
     # 0: the vocabulary, memory, time, threads
-    "base status mem clock machine sync atomics grace park random",
+    "base status mem clock machine sync atomics refs grace park random",
     # 1: structures, each usable alone
     "utf8 fold text hash names heap seats sig sigcall sigdirect event form histogram json "
     "pattern transform timer policy forecast admission replay batchcurve responses ring keyed lanes inlet "

@@ -194,7 +194,7 @@ void faasi_job_end_as(struct faasi_job *job, faas_condition condition, faas_stat
     if (!faasi_job_claim(job))
         return;
     if (result != NULL)
-        atomic_fetch_add_explicit(&result->shares, 1, memory_order_relaxed);
+        faasi_ref(&result->shares);
     job->result = result;
     faasi_job_ref(job);
     faasi_async_withdraw(job);

@@ -41,6 +41,7 @@
 #include "keyed.h"
 #include "lanes.h"
 #include "park.h"
+#include "refs.h"
 #include "responses.h"
 #include "sync.h"
 #include "timer.h"
@@ -67,7 +68,7 @@ struct faasi_ends {
 
 /* How a function is invoked asynchronously; never changed once it is made. */
 struct faasi_async_policy {
-    atomic_uint refs;
+    faasi_refs refs;
     faas_async of; /* with its defaults; texts are the policy's own */
     const faas_allocator *allocator;
 };

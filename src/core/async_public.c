@@ -166,7 +166,7 @@ faas_status faas_invocation_wait(faas_runtime *rt, faas_invocation invocation,
         return status;
     status = job_wait(async, job, limit_ns);
     if (has_ended(state_of(job)) && result != NULL && job->result != NULL) {
-        atomic_fetch_add_explicit(&job->result->shares, 1, memory_order_relaxed);
+        faasi_ref(&job->result->shares);
         *result = job->result;
     }
     job_unvisit(async, job);

@@ -119,8 +119,7 @@ faas_status faasi_async_policy_open(const faas_async *from,
 
 void faasi_async_policy_release(struct faasi_async_policy *policy)
 {
-    if (policy == NULL ||
-        atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1)
+    if (policy == NULL || !faasi_unref(&policy->refs))
         return;
     text_free(policy->allocator, policy->of.on_success.event_type);
     text_free(policy->allocator, policy->of.on_failure.event_type);
@@ -135,7 +134,7 @@ struct faasi_async_policy *faasi_queue_policy(struct faasi_queue *q)
 
     faasi_lock_soon(&q->async->lock);
     policy = q->policy;
-    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    faasi_ref(&policy->refs);
     faasi_unlock(&q->async->lock);
     return policy;
 }

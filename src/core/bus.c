@@ -246,7 +246,7 @@ static struct faasi_route *rule_find(struct faasi_routes *routes, faas_fn fn)
         if (routes->rule_routes[i] != NULL && route_is_to(routes->rule_routes[i], &fn))
             found = routes->rule_routes[i];
     if (found != NULL)
-        atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
+        faasi_ref(&found->refs);
     faasi_unlock(&routes->lock);
     return found;
 }
@@ -308,8 +308,7 @@ static faas_status matches_take(faas_ruleset *rules, const struct faasi_form *fo
     faasi_read_enter();
     status = faasi_ruleset_match(rules, form->text, form->index, out, capacity, count);
     for (size_t i = 0; status == FAAS_OK && *count <= capacity && i < *count; i++)
-        atomic_fetch_add_explicit(&((struct faasi_route *)out[i].user)->refs, 1,
-                                  memory_order_relaxed);
+        faasi_ref(&((struct faasi_route *)out[i].user)->refs);
     faasi_read_leave();
     return status;
 }

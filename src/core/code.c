@@ -10,8 +10,7 @@
 
 void faasi_code_release(struct faasi_code *code)
 {
-    /* Acquire-release: who frees sees what all others did. */
-    if (atomic_fetch_sub_explicit(&code->refs, 1, memory_order_acq_rel) != 1)
+    if (!faasi_unref(&code->refs))
         return;
     if (code->symbol != NULL) {
         faasi_sig_fini(&code->symbol->sig);

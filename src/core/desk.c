@@ -98,8 +98,7 @@ static void tally_release(struct faasi_desk *desk)
 {
     struct faasi_desk_tally *tally = desk->tally;
 
-    if (tally != NULL &&
-        atomic_fetch_sub_explicit(&tally->refs, 1, memory_order_acq_rel) == 1)
+    if (tally != NULL && faasi_unref(&tally->refs))
         faasi_free(desk->gate->allocator, tally, sizeof *tally);
 }
 
@@ -319,7 +318,7 @@ void faasi_desk_inherit(struct faasi_desk *desk, struct faasi_desk *old)
         return;
     tally_release(desk);
     desk->tally = old->tally;
-    atomic_fetch_add_explicit(&desk->tally->refs, 1, memory_order_relaxed);
+    faasi_ref(&desk->tally->refs);
 }
 
 /* ---- queued invocations ---- */

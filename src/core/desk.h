@@ -17,6 +17,7 @@
 
 #include "batchcurve.h"
 #include "gate.h"
+#include "refs.h"
 #include "responses.h"
 
 enum { FAASI_PRIORITIES = 3 };
@@ -96,7 +97,7 @@ struct faasi_flight {
 
 /* Counts, shared by a function and what replaces it. */
 struct faasi_desk_tally {
-    atomic_uint refs;
+    faasi_refs refs;
     _Atomic uint64_t batches, batched, batch_sizes[FAAS_BATCH_SIZES];
     _Atomic uint64_t hits, misses, shared;
 };

@@ -747,25 +747,19 @@ faas_status faas_event_create(const faas_event_options *options, faas_event **ev
         event);
 }
 
-/* Relaxed: who acquires can see the event already, and nothing else is published. */
 faas_event *faas_event_acquire(const faas_event *event)
 {
     faas_event *shared = (faas_event *)(uintptr_t)event;
 
-    (void)atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
+    faasi_ref(&shared->refs);
     return shared;
 }
 
-/* Who sees a single reference holds it, and nobody can take another: no need to count
- * down. The acquire pairs with the release of those who gave theirs back before. */
 void faas_event_release(faas_event *event)
 {
     struct faasi_form *form;
 
-    if (event == NULL)
-        return;
-    if (atomic_load_explicit(&event->refs, memory_order_acquire) != 1 &&
-        atomic_fetch_sub_explicit(&event->refs, 1, memory_order_acq_rel) != 1)
+    if (event == NULL || !faasi_unref(&event->refs))
         return;
     data_end(event->data_free, event->data, event->data_user);
     form = atomic_load_explicit(&event->form, memory_order_acquire);

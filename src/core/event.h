@@ -5,12 +5,13 @@
  * and the data if it was copied. Only `refs` ever changes, and what is found out later
  * and kept: `checked` and `form`. The last release ends it.
  *
- * Layer: 1 structures. Includes base.h and the public event.h.
+ * Layer: 1 structures. Includes base.h, refs.h and the public event.h.
  * Locks: none. */
 #ifndef FAASI_EVENT_H
 #define FAASI_EVENT_H
 
 #include "base.h"
+#include "refs.h"
 
 #include <faas/event.h>
 
@@ -46,7 +47,7 @@ struct faas_event {
     struct faasi_event_text attributes[FAASI_ATTRIBUTE_COUNT];
     uint32_t extension_count;
     enum faasi_data_form data_form;
-    atomic_uint refs;
+    faasi_refs refs;
     bool trusted;                      /* its data is not checked */
     atomic_bool checked;               /* it was, and is right */
     _Atomic(struct faasi_form *) form; /* made when rules want it; see form.h */

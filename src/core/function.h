@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "forecast.h"
 #include "heap.h"
+#include "refs.h"
 #include "seats.h"
 #include "sig.h"
 
@@ -33,7 +34,7 @@ struct faasi_symbol {
 
 /* What runs, shared by a function and the versions published of it. */
 struct faasi_code {
-    atomic_uint refs;
+    faasi_refs refs;
     faas_handler *handler;     /* NULL: there is only `batch` */
     faas_batch_handler *batch; /* or NULL */
     faas_init_hook *init;

@@ -831,7 +831,7 @@ static faas_status version_take(faas_runtime *rt, faas_fn fn, struct faasi_code 
         *number = ++f->versions; // a number is used once, also when this fails
         (void)snprintf(name, VERSION_NAME_BYTES, "%s:%u", f->entry.name, *number);
         *code = f->code;
-        atomic_fetch_add_explicit(&f->code->refs, 1, memory_order_relaxed);
+        faasi_ref(&f->code->refs);
         faasi_lock(&rt->gate.lock);
         faasi_function_policy(f, policy);
         if (faasi_limit_is_given(f->limit)) {

@@ -11,12 +11,13 @@
  * was released, else it leaves it to the result, whose release then frees it: one
  * exchange decides which.
  *
- * Layer: 1 structures. Includes base.h, mem.h.
+ * Layer: 1 structures. Includes base.h, mem.h, refs.h.
  * Locks: none; one user at a time, handed over by the seat's word or by `lent`. */
 #ifndef FAASI_HEAP_H
 #define FAASI_HEAP_H
 
 #include "base.h"
+#include "refs.h"
 
 #include <faas/invoke.h>
 
@@ -32,7 +33,7 @@ struct faas_result {
     const char *message;
     faas_meter meter;
     int code;
-    _Atomic uint32_t shares; /* releases to come before the last one */
+    faasi_refs shares; /* releases to come */
 };
 
 struct faasi_chunk;
@@ -112,7 +113,7 @@ static inline void faasi_heap_wipe(struct faasi_heap *heap)
 static inline struct faas_result *faasi_heap_lend(struct faasi_heap *heap)
 {
     atomic_store_explicit(&heap->lent, FAASI_HEAP_LENT, memory_order_relaxed);
-    atomic_store_explicit(&heap->result.shares, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->result.shares, 1, memory_order_relaxed);
     return &heap->result;
 }
 

@@ -742,11 +742,6 @@ const faas_meter *faas_result_meter(const faas_result *result)
 
 void faas_result_release(faas_result *result)
 {
-    if (result == NULL)
-        return;
-    /* Alone it costs a load. Acquire and release: whoever is last wipes what the others
-     * have read. */
-    if (atomic_load_explicit(&result->shares, memory_order_acquire) == 0 ||
-        atomic_fetch_sub_explicit(&result->shares, 1, memory_order_acq_rel) == 0)
+    if (result != NULL && faasi_unref(&result->shares))
         faasi_heap_return(faasi_heap_of(result));
 }

@@ -89,8 +89,7 @@ static struct faasi_letter *letter_open(struct faasi_letters *letters,
 
 void faasi_letter_release(struct faasi_letters *letters, struct faasi_letter *letter)
 {
-    /* Acquire and release: who frees it does so after all have looked. */
-    if (atomic_fetch_sub_explicit(&letter->refs, 1, memory_order_acq_rel) != 1)
+    if (!faasi_unref(&letter->refs))
         return;
     faas_event_release(letter->record.event);
     faasi_free(letters->allocator, letter, letter->block);
@@ -196,7 +195,7 @@ void faasi_letters_restore(struct faasi_letters *letters, struct faasi_letter *l
 {
     struct faasi_letter *gone;
 
-    atomic_fetch_add_explicit(&letter->refs, 1, memory_order_relaxed);
+    faasi_ref(&letter->refs);
     faasi_lock(&letters->lock);
     letter_link(letters, letter);
     gone = excess_take(letters);
@@ -252,7 +251,7 @@ struct faasi_letter *faasi_letters_next(struct faasi_letters *letters,
                               !filter_wants(filter, &letter->record)))
         letter = letter->next;
     if (letter != NULL)
-        atomic_fetch_add_explicit(&letter->refs, 1, memory_order_relaxed);
+        faasi_ref(&letter->refs);
     faasi_unlock(&letters->lock);
     return letter;
 }

@@ -6,12 +6,13 @@
  * may do anything. Each has a number; they are in its order, so a listing finds its place
  * again when what it stood on is gone.
  *
- * Layer: 2 parts. Includes base.h, mem.h, sync.h.
+ * Layer: 2 parts. Includes base.h, mem.h, refs.h, sync.h.
  * Locks: `lock`, innermost. The callback is called without it. */
 #ifndef FAASI_LETTERS_H
 #define FAASI_LETTERS_H
 
 #include "base.h"
+#include "refs.h"
 #include "sync.h"
 
 #include <faas/letters.h>
@@ -24,7 +25,7 @@ struct faasi_letter {
     uint64_t number;
     size_t block; /* its size */
     size_t bytes; /* what it counts for: the block, and the event that it keeps */
-    atomic_uint refs;
+    faasi_refs refs;
     bool held; /* Lock: in the store */
     faas_record record;
 };

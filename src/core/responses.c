@@ -46,9 +46,7 @@ struct faasi_response *faasi_response_make(const faas_allocator *allocator, uint
 
 void faasi_response_release(struct faasi_response *response)
 {
-    /* Acquire-release: who frees it sees that all others have read it. */
-    if (response != NULL &&
-        atomic_fetch_sub_explicit(&response->refs, 1, memory_order_acq_rel) == 1)
+    if (response != NULL && faasi_unref(&response->refs))
         faasi_free(response->allocator, response, response_bytes(response));
 }
 

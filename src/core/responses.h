@@ -9,17 +9,18 @@
  * A function, its versions and what replaces it have a cache each: so the version is part
  * of the key.
  *
- * Layer: 1 structures. Includes heap.h; its code also clock.h and mem.h.
+ * Layer: 1 structures. Includes heap.h, refs.h; its code also clock.h and mem.h.
  * Locks: the user's, around all but making and releasing. */
 #ifndef FAASI_RESPONSES_H
 #define FAASI_RESPONSES_H
 
 #include "heap.h"
+#include "refs.h"
 
 #include <stdatomic.h>
 
 struct faasi_response {
-    atomic_uint refs;
+    faasi_refs refs;
     int code; /* what the handler returned */
     uint64_t hash;
     uint64_t stored; /* ticks */
@@ -64,7 +65,7 @@ struct faas_result *faasi_response_lend(const struct faasi_response *response,
 /* Another reference. */
 static inline struct faasi_response *faasi_response_share(struct faasi_response *response)
 {
-    atomic_fetch_add_explicit(&response->refs, 1, memory_order_relaxed);
+    faasi_ref(&response->refs);
     return response;
 }
 

@@ -67,9 +67,7 @@ struct faasi_route *faasi_route_open_rule(const faas_allocator *allocator, faas_
 
 void faasi_route_release(struct faasi_route *route)
 {
-    /* Acquire-release: who frees sees that the others are done. */
-    if (route == NULL ||
-        atomic_fetch_sub_explicit(&route->refs, 1, memory_order_acq_rel) != 1)
+    if (route == NULL || !faasi_unref(&route->refs))
         return;
     faasi_transform_free(route->transform);
     faasi_free(route->allocator, route, route->bytes);
@@ -181,13 +179,13 @@ struct faasi_snapshot *faasi_snapshot_acquire(struct faasi_routes *routes)
     struct faasi_snapshot *snapshot =
         atomic_load_explicit(&routes->snapshot, memory_order_acquire);
 
-    atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    faasi_ref(&snapshot->refs);
     return snapshot;
 }
 
 void faasi_snapshot_release(struct faasi_routes *routes, struct faasi_snapshot *snapshot)
 {
-    if (atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) != 1)
+    if (!faasi_unref(&snapshot->refs))
         return;
     for (uint32_t i = 0; i < snapshot->exact_count; i++)
         faasi_route_release(snapshot->exact[i]);
@@ -226,7 +224,7 @@ static struct faasi_snapshot *snapshot_edit(struct faasi_routes *routes,
 
             if (!route_stays(route, drop, what))
                 continue;
-            atomic_fetch_add_explicit(&route->refs, 1, memory_order_relaxed);
+            faasi_ref(&route->refs);
             snapshot_insert(snapshot, route); // in order already: at the end
         }
     }

@@ -10,7 +10,7 @@
  *
  * Whatever a route came from, its id is its place in the order of delivery.
  *
- * Layer: 2 parts. Includes base.h, event.h, names.h, sync.h, transform.h.
+ * Layer: 2 parts. Includes base.h, event.h, names.h, refs.h, sync.h, transform.h.
  * Locks: `lock` around edits; taken after the registry's. */
 #ifndef FAASI_ROUTES_H
 #define FAASI_ROUTES_H
@@ -18,6 +18,7 @@
 #include "base.h"
 #include "event.h"
 #include "names.h"
+#include "refs.h"
 #include "sync.h"
 #include "transform.h"
 
@@ -30,7 +31,7 @@
 enum faasi_route_kind { FAASI_ROUTE_EXACT, FAASI_ROUTE_PREFIX, FAASI_ROUTE_RULE };
 
 struct faasi_route {
-    atomic_uint refs; /* of snapshots, of the list of rules, of publishes under way */
+    faasi_refs refs; /* of snapshots, of the list of rules, of publishes under way */
     enum faasi_route_kind kind;
     uint64_t id; /* grows with every subscription and new rule */
     faas_fn fn;
@@ -54,7 +55,7 @@ struct faasi_route_group {
 };
 
 struct faasi_snapshot {
-    atomic_uint refs; /* the bus, and publishes under way */
+    faasi_refs refs; /* the bus, and publishes under way */
     uint32_t exact_count;
     uint32_t loose_count;
     uint32_t group_mask;
