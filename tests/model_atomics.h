@@ -49,12 +49,33 @@
 
 #define FAASI_MODEL 1
 #define FAASI_ATOMIC(type) model_atomic<type>
+#define FAASI_PLAIN(type) model_plain<type>
 
 /* Zero from the start, as memory that was cleared. */
 template <typename type> struct model_atomic : rl::atomic<type> {
     model_atomic()
     {
         this->store(type(), rl::mo_relaxed, $);
+    }
+};
+
+/* Nobody may read or write it while another one does, by happens-before. */
+template <typename type> struct model_plain {
+    rl::var<type> held;
+
+    model_plain()
+    {
+        held($) = type();
+    }
+
+    void operator=(type value)
+    {
+        held($) = value;
+    }
+
+    operator type()
+    {
+        return held($);
     }
 };
 
@@ -349,12 +370,16 @@ static inline void model_survey(const std::vector<model_scenario> &scenarios,
             if (row[0] != site->order)
                 continue;
             for (int i = 1; i < (row[1] == row[2] ? 2 : 3); i++) {
+                int to = row[i];
                 char name[128];
 
+                if (to == rl::mo_acq_rel && strcmp(site->op, "load") == 0)
+                    to = rl::mo_acquire;
+                if (to == rl::mo_acq_rel && strcmp(site->op, "store") == 0)
+                    to = rl::mo_release;
                 snprintf(name, sizeof name, "%s %s %d: %s to %s", site->function,
-                         site->op, nth, model_order_name(row[0]),
-                         model_order_name(row[i]));
-                model_mutant mutant = {name, site->function, site->op, nth, row[i], 0};
+                         site->op, nth, model_order_name(row[0]), model_order_name(to));
+                model_mutant mutant = {name, site->function, site->op, nth, to, 0};
                 (void)model_refute(&mutant, scenarios, schedules);
             }
         }

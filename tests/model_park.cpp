@@ -167,13 +167,28 @@ struct crew : rl::test_suite<crew<submitters, workers, each>, submitters + worke
             if (!model_without(STOP_WAKES))
                 faasi_park_wake_all(&park);
         }
-        for (unsigned i = 0; i < each; i++) {
-            item *it = &items[index * each + i];
+        for (unsigned i = 0; i < each;) {
+            void *what[each + 1];
+            uint32_t count = 1 + rl::rand(each - i);
 
-            it->value($) = 1;
-            while (!faasi_inlet_put(&inlet, it))
-                rl::yield(1, $);
-            (void)faasi_park_wake(&park);
+            for (unsigned k = 0; k < count; k++) {
+                item *it = &items[index * each + i + k];
+
+                it->value($) = 1;
+                what[k] = it;
+            }
+            i += count;
+            for (uint32_t put = 0; put < count;) {
+                uint32_t more =
+                    count == 1 ? faasi_inlet_put(&inlet, what[put])
+                               : faasi_inlet_put_many(&inlet, &what[put], count - put);
+
+                if (more == 0)
+                    rl::yield(1, $);
+                else
+                    (void)faasi_park_wake(&park);
+                put += more;
+            }
         }
     }
 };
@@ -188,6 +203,8 @@ static const std::vector<model_scenario> scenarios = {
 static const struct model_mutant mutants[] = {
     {"putting with release alone", "faasi_inlet_put", "store", 0, rl::mo_release, 0},
     {"putting without release", "faasi_inlet_put", "store", 0, rl::mo_relaxed, 0},
+    {"putting many with release alone", "faasi_inlet_put_many", "store", 0,
+     rl::mo_release, 0},
     {"taking without acquire", "faasi_inlet_take", "load", 0, rl::mo_relaxed, 0},
     {"a look before sleeping with acquire alone", "faasi_inlet_empty", "load", 0,
      rl::mo_acquire, 0},

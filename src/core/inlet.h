@@ -17,7 +17,7 @@
 
 struct faasi_inlet_cell {
     FAASI_ATOMIC(uint64_t) seq;
-    void *what;
+    FAASI_PLAIN(void *) what;
 };
 
 struct faasi_inlet {
@@ -121,9 +121,9 @@ static inline void *faasi_inlet_peek(struct faasi_inlet *inlet)
 {
     struct faasi_inlet_cell *cell = &inlet->cells[inlet->tail & inlet->mask];
 
-    return atomic_load_explicit(&cell->seq, memory_order_acquire) != inlet->tail + 1
-               ? NULL
-               : cell->what;
+    if (atomic_load_explicit(&cell->seq, memory_order_acquire) != inlet->tail + 1)
+        return NULL;
+    return cell->what;
 }
 
 /* Whether there is nothing to take. One thread at a time. */
