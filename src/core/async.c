@@ -150,24 +150,6 @@ bool faasi_async_waits_at_room(const struct faasi_async *async)
 
 /* ---- ending without running ---- */
 
-bool faasi_job_claim(struct faasi_job *job)
-{
-    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
-
-    do {
-        switch (state & FAASI_JOB_PHASE) {
-        case FAASI_JOB_DELAYED:
-        case FAASI_JOB_QUEUED:
-            break;
-        default:
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state, (state & ~(uint32_t)FAASI_JOB_PHASE) | FAASI_JOB_ENDING,
-        memory_order_acq_rel, memory_order_relaxed));
-    return true;
-}
-
 void faasi_async_withdraw(struct faasi_job *job)
 {
     struct faasi_queue *q = job->queue;
@@ -375,19 +357,6 @@ void faasi_async_drain(struct faasi_async *async)
     }
 }
 
-static bool job_move(struct faasi_job *job, uint32_t from, uint32_t to)
-{
-    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
-
-    do {
-        if ((state & FAASI_JOB_PHASE) != from)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state, (state & ~(uint32_t)FAASI_JOB_PHASE) | to,
-        memory_order_acq_rel, memory_order_relaxed));
-    return true;
-}
-
 /* The time of a job that was delayed, or is to be tried again, has come. */
 static void job_due(struct faasi_alarm *alarm, uint64_t now)
 {
@@ -397,7 +366,7 @@ static void job_due(struct faasi_alarm *alarm, uint64_t now)
         faasi_job_expire(job);
         return;
     }
-    if (!job_move(job, FAASI_JOB_DELAYED, FAASI_JOB_QUEUED))
+    if (!faasi_job_move(job, FAASI_JOB_DELAYED, FAASI_JOB_QUEUED))
         return; // cancelled: its canceller takes it out
     faasi_ring_remove(&job->aged);
     if (job->where == FAASI_IN_DELAY) {
@@ -439,7 +408,7 @@ void faasi_async_enter(struct faasi_job *job)
 
 bool faasi_async_follow(struct faasi_job *job)
 {
-    if (job->retry_ns == 0 && !job_move(job, FAASI_JOB_QUEUED, FAASI_JOB_DELAYED)) {
+    if (job->retry_ns == 0 && !faasi_job_move(job, FAASI_JOB_QUEUED, FAASI_JOB_DELAYED)) {
         job->where = FAASI_IN_NOTHING; // cancelled on its way
         room_release(job);
         faasi_async_unref(job->queue->async, job);
@@ -463,7 +432,7 @@ bool faasi_async_promote(struct faasi_job *job)
         faasi_job_give_up(job, FAAS_DROPPED, closing ? FAAS_ECLOSED : FAAS_ENOENT);
         return false;
     }
-    if (!job_move(job, FAASI_JOB_DELAYED, FAASI_JOB_QUEUED))
+    if (!faasi_job_move(job, FAASI_JOB_DELAYED, FAASI_JOB_QUEUED))
         return false;
     faasi_timer_stop(&async->wheel, &job->alarm.timer);
     faasi_ring_remove(&job->aged);

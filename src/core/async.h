@@ -38,6 +38,7 @@
 #include "clock.h"
 #include "inlet.h"
 #include "jobs.h"
+#include "jobs_state.h"
 #include "keyed.h"
 #include "lanes.h"
 #include "park.h"
@@ -327,9 +328,6 @@ bool faasi_async_ready(struct faasi_async *async);
 /* Whether who waits for a job sleeps at the lock instead of at the job: it must hear that
  * a clock was moved, or that there is something for it to run. */
 bool faasi_async_waits_at_room(const struct faasi_async *async);
-
-/* Claims the end of a job that does not run. */
-bool faasi_job_claim(struct faasi_job *job);
 
 /* Lets those that wait for their age or time to be over go, and those come that waited
  * for it. Returns when to call again. Holds: lock. */

@@ -124,11 +124,7 @@ static bool destination_send(faas_runtime *rt, const faas_destination *to,
 /* From here on it has ended for everybody who looks. */
 static void end_publish(struct faasi_job *job)
 {
-    /* Release: who sees it ended sees how. */
-    uint32_t state =
-        atomic_exchange_explicit(&job->state, FAASI_JOB_ENDED, memory_order_acq_rel);
-
-    if ((state & FAASI_JOB_WAITED) == 0)
+    if (!faasi_job_publish(job))
         return;
     if (faasi_async_waits_at_room(job->queue->async))
         faasi_async_wake_room(job->queue->async);

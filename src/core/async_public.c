@@ -83,13 +83,8 @@ static void job_sleep(struct faasi_async *async, struct faasi_job *job, uint32_t
 {
     uint64_t now, ns = FAAS_FOREVER;
 
-    if ((state & FAASI_JOB_WAITED) == 0) {
-        if (!atomic_compare_exchange_strong_explicit(
-                &job->state, &state, state | FAASI_JOB_WAITED, memory_order_acq_rel,
-                memory_order_relaxed))
-            return; // it moved: look again
-        state |= FAASI_JOB_WAITED;
-    }
+    if (!faasi_job_watch(job, &state))
+        return; // it moved: look again
     if (faasi_async_waits_at_room(async)) {
         job_sleep_at_room(async, job, state, until);
         return;
@@ -175,20 +170,6 @@ faas_status faas_invocation_wait(faas_runtime *rt, faas_invocation invocation,
 
 /* ---- cancelling ---- */
 
-/* Asks a job that runs to end; false if it does not run. */
-static bool job_ask(struct faasi_job *job)
-{
-    uint32_t state = state_of(job);
-
-    do {
-        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_RUNNING)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state, state | FAASI_JOB_CANCEL, memory_order_acq_rel,
-        memory_order_relaxed));
-    return true;
-}
-
 static faas_status job_cancel(struct faasi_async *async, struct faasi_job *job)
 {
     struct faasi_ending ending;
@@ -196,7 +177,7 @@ static faas_status job_cancel(struct faasi_async *async, struct faasi_job *job)
     while (!faasi_job_claim(job)) {
         uint32_t state = state_of(job);
 
-        if (job_ask(job))
+        if (faasi_job_ask(job))
             return FAAS_EPENDING;
         if (has_ended(state) || (state & FAASI_JOB_PHASE) == FAASI_JOB_ENDING)
             return FAAS_EINUSE;

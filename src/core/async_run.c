@@ -60,45 +60,7 @@ static bool is_retried(const struct faasi_job *job, faas_status status, uint32_t
     return true;
 }
 
-/* Takes a running attempt to another phase, where `made` attempts are counted; false if it
- * went on without us. */
-static bool attempt_move(struct faasi_job *job, uint32_t attempt, uint32_t to,
-                         uint32_t made, uint32_t *flags)
-{
-    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
-
-    do {
-        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_RUNNING ||
-            state >> FAASI_JOB_ATTEMPT_SHIFT != (attempt & 0xffffff))
-            return false;
-        /* It was cancelled while it ran: it is not put back, nor tried again. */
-        if ((state & FAASI_JOB_CANCEL) != 0)
-            to = FAASI_JOB_ENDING;
-        *flags = state;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state,
-        (state & ((1u << FAASI_JOB_ATTEMPT_SHIFT) - 1) & ~(uint32_t)FAASI_JOB_PHASE) |
-            to | (made & 0xffffff) << FAASI_JOB_ATTEMPT_SHIFT,
-        memory_order_acq_rel, memory_order_relaxed));
-    return true;
-}
-
 /* ---- one attempt ---- */
-
-static bool attempt_begin(struct faasi_job *job, uint32_t attempt)
-{
-    uint32_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
-
-    do {
-        if ((state & FAASI_JOB_PHASE) != FAASI_JOB_QUEUED)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &job->state, &state,
-        FAASI_JOB_RUNNING | (state & FAASI_JOB_WAITED) |
-            (attempt & 0xffffff) << FAASI_JOB_ATTEMPT_SHIFT,
-        memory_order_acq_rel, memory_order_relaxed));
-    return true;
-}
 
 static struct faasi_job *worker_job(const struct faasi_worker *worker, uint32_t at)
 {
@@ -124,7 +86,7 @@ static inline bool attempt_start(struct faasi_worker *worker, uint32_t at, uint6
     struct faasi_queue *q = job->queue;
     uint64_t due = faasi_ticks_after(begun, faasi_read(&q->timeout_ticks));
     uint32_t attempt = job->attempts + 1u;
-    bool starts = attempt_begin(job, attempt);
+    bool starts = faasi_job_begin(job, attempt);
 
     *deadline = job_deadline(job);
     if (starts)
@@ -231,8 +193,8 @@ static enum faasi_outcome attempt_failed(struct faasi_job *job, uint32_t attempt
 
     faasi_async_lock(async, &ending);
     again = is_retried(job, status, attempt, faasi_async_now_ns(async), &retry_ns);
-    ours = attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING,
-                        attempt, &flags);
+    ours = faasi_job_settle(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING,
+                            attempt, &flags);
     if (ours) { // else it waits for its next attempt already
         job->retry_ns = retry_ns;
         job->attempts = (uint16_t)made;
@@ -264,8 +226,8 @@ static inline enum faasi_outcome attempt_succeeded(struct faasi_job *job,
     bool silent = ends_silently(job);
     uint32_t flags = 0;
 
-    if (!attempt_move(job, attempt, silent ? FAASI_JOB_ENDED : FAASI_JOB_ENDING, attempt,
-                      &flags)) {
+    if (!faasi_job_settle(job, attempt, silent ? FAASI_JOB_ENDED : FAASI_JOB_ENDING,
+                          attempt, &flags)) {
         faas_result_release(result);
         *now = 0;
         return FAASI_LOST;
@@ -290,8 +252,8 @@ static enum faasi_outcome attempt_refused(struct faasi_job *job, uint32_t attemp
     bool ours;
 
     faasi_async_lock(async, &ending); // who cancels it from here on sees what is written
-    ours = attempt_move(job, attempt, watched ? FAASI_JOB_QUEUED : FAASI_JOB_DELAYED,
-                        attempt - 1, &flags);
+    ours = faasi_job_settle(job, attempt, watched ? FAASI_JOB_QUEUED : FAASI_JOB_DELAYED,
+                            attempt - 1, &flags);
     if (ours) {
         job->attempts = (uint16_t)(attempt - 1);
         if (!watched)
@@ -550,8 +512,8 @@ static bool attempt_abandon(struct faasi_worker *worker, uint32_t at, uint64_t n
     uint64_t retry_ns = 0;
     bool again = is_retried(job, FAAS_ETIMEDOUT, attempt, now, &retry_ns);
 
-    if (!attempt_move(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING, attempt,
-                      &flags))
+    if (!faasi_job_settle(job, attempt, again ? FAASI_JOB_DELAYED : FAASI_JOB_ENDING,
+                          attempt, &flags))
         return false;
     job->retry_ns = retry_ns;
     faasi_async_abandon(worker, at, now);

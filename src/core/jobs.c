@@ -123,11 +123,12 @@ struct faasi_job *faasi_jobs_take(struct faasi_jobs *jobs, bool handled)
         job = job_make(jobs);
     if (job == NULL)
         return NULL;
-    /* Release: who finds it by its handle sees it so. */
+    /* Relaxed: what is to be seen of a job is written after this, and whoever hands its
+     * handle on orders it. */
     atomic_store_explicit(&job->word,
                           (uint64_t)faasi_job_generation(job) << 32 |
                               (handled ? HANDLE | 2 : 1),
-                          memory_order_release);
+                          memory_order_relaxed);
     return job;
 }
 
@@ -186,10 +187,11 @@ struct faasi_job *faasi_jobs_get(struct faasi_jobs *jobs, faas_invocation invoca
         if (word >> 32 != invocation.generation || (word & HANDLE) == 0)
             return NULL;
     } while (!atomic_compare_exchange_weak_explicit(
-        &job->word, &word, word + 1, memory_order_acquire, memory_order_relaxed));
+        &job->word, &word, word + 1, memory_order_relaxed, memory_order_relaxed));
     return job;
 }
 
+/* Relaxed: the caller's own reference, which comes later, orders what it did. */
 bool faasi_job_let_go(struct faasi_job *job, uint32_t generation)
 {
     uint64_t word = atomic_load_explicit(&job->word, memory_order_relaxed);
@@ -198,7 +200,7 @@ bool faasi_job_let_go(struct faasi_job *job, uint32_t generation)
         if (word >> 32 != generation || (word & HANDLE) == 0)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(
-        &job->word, &word, word & ~HANDLE, memory_order_acq_rel, memory_order_relaxed));
+        &job->word, &word, word & ~HANDLE, memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 

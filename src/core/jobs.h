@@ -11,19 +11,18 @@
  * freed with the runtime. Free places are a list through the places, whose head carries a
  * tag against its own past.
  *
- * Layer: 2 parts. Includes lanes.h, timer.h and lower ones.
+ * Layer: 2 parts. Includes atomics.h, lanes.h, timer.h and lower ones.
  * Locks: `grow`, innermost, for a new segment. */
 #ifndef FAASI_JOBS_H
 #define FAASI_JOBS_H
 
+#include "atomics.h"
 #include "base.h"
 #include "lanes.h"
 #include "sync.h"
 #include "timer.h"
 
 #include <faas/async.h>
-
-#include <stdatomic.h>
 
 struct faasi_queue;
 
@@ -33,8 +32,7 @@ struct faasi_alarm {
     void (*ring)(struct faasi_alarm *alarm, uint64_t now_ns);
 };
 
-/* Where a job stands. Changed by compare-and-swap: whoever takes it to ENDING ends it, and
- * nobody else does. */
+/* Where a job stands; see jobs_state.h. */
 enum {
     FAASI_JOB_DELAYED = 1, /* waits for a timer */
     FAASI_JOB_QUEUED,      /* in the lanes, or in a worker's batch, not begun */
@@ -75,24 +73,23 @@ struct faasi_job_extra {
 /* Three lines: what its submitter writes; what they write that hold the lock or end it; and
  * what only some need. */
 struct faasi_job {
-    _Alignas(FAASI_CACHELINE) _Atomic uint64_t word;
+    _Alignas(FAASI_CACHELINE) FAASI_ATOMIC(uint64_t) word;
     struct faasi_queue *queue;
     struct faasi_job_extra *extra; /* NULL: nothing special */
     faas_event *event;
     uint64_t submitted; /* ticks */
-    _Atomic uint32_t state;
+    FAASI_ATOMIC(uint32_t) state;
     uint32_t index;
-    _Atomic uint32_t next;  /* free: the next one's index + 1, 0: none */
-    _Atomic uint32_t ahead; /* free: some further on, to be sent for; 0: none */
+    FAASI_ATOMIC(uint32_t) next;  /* free: the next one's index + 1, 0: none */
+    FAASI_ATOMIC(uint32_t) ahead; /* free: some further on, to be sent for; 0: none */
     uint8_t where, level, condition;
     bool will_wait;
     bool timed; /* its alarm rings if it waits in the lanes for too long */
 
     _Alignas(FAASI_CACHELINE) struct faasi_item item; /* in the lanes */
-    struct faasi_ring
-        aged;            /* among those of its queue that wait for a seat, by age; or for
-                               their time */
-    faas_result *result; /* a share, once it has ended */
+    struct faasi_ring aged; /* among those of its queue that wait for a seat, by age; or
+                               for their time */
+    FAASI_PLAIN(faas_result *) result; /* a share, once it has ended */
     faas_status status;
     uint16_t attempts;
     bool ungrouped; /* its group went on without it */
@@ -104,13 +101,17 @@ struct faasi_job {
     struct faasi_job *after; /* among those to be ended */
 };
 
+#ifndef FAASI_MODEL
 static_assert(sizeof(struct faasi_job) == 3 * FAASI_CACHELINE, "a job has three lines");
 
 enum { FAASI_JOB_SEGMENTS = 17, FAASI_JOB_SEGMENT_FIRST = 512 };
+#else // few, so that each place is met again
+enum { FAASI_JOB_SEGMENTS = 2, FAASI_JOB_SEGMENT_FIRST = 1 };
+#endif
 
 struct faasi_jobs {
-    _Atomic(struct faasi_job *) segments[FAASI_JOB_SEGMENTS];
-    _Alignas(FAASI_CACHELINE) _Atomic uint64_t free; /* index + 1 (32) | tag (32) */
+    FAASI_ATOMIC(struct faasi_job *) segments[FAASI_JOB_SEGMENTS];
+    _Alignas(FAASI_CACHELINE) FAASI_ATOMIC(uint64_t) free; /* index + 1 (32) | tag (32) */
     faasi_mutex grow;
     uint32_t made; /* Lock: grow */
     const faas_allocator *allocator;
