@@ -161,6 +161,15 @@ build_preset() { # PRESET
     (cd "$root" && cmake --preset "$1" && cmake --build --preset "$1")
 }
 
+# The thread sanitizer of this age does not know the widest address randomisation.
+without_randomisation() { # COMMAND...
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        setarch "$(uname -m)" -R "$@"
+    else
+        "$@"
+    fi
+}
+
 # Builds the wheel of the Python package and installs it into a fresh environment, which sees
 # Debian's packages, but nothing of the tree. Prints nothing but errors.
 python_environment=$root/build/python-env
