@@ -32,6 +32,8 @@ static uint32_t roots; /* inputs that were made */
 
 static int handler(faas_context *ctx, faas_bytes input);
 static int batch_handler(faas_context *ctx, faas_item *items, size_t count);
+static int instance_init(faas_context *ctx, void **state);
+static void instance_close(void *state, void *user);
 static void told(const faas_record *record, void *user);
 
 static uint64_t ms(uint32_t count)
@@ -124,6 +126,8 @@ static void function_make(struct fn_model *f, bool replace)
                                     .handler = f->batches ? NULL : handler,
                                     .batch = f->batches ? batch_handler : NULL,
                                     .batch_max = f->batches ? BATCH_MAX : 0,
+                                    .init = f->fails % 2 != 0 ? instance_init : NULL,
+                                    .close = f->fails % 2 != 0 ? instance_close : NULL,
                                     .user = f,
                                     .concurrency = f->cap == UINT32_MAX && f->batches
                                                        ? FAAS_UNLIMITED
@@ -160,11 +164,118 @@ static void op_register(void)
     (void)snprintf(f->name, sizeof f->name, "f%d", m.fn_count);
     f->target = m.fn_count < 2 || once_in(3);
     function_make(f, false);
-    if (f->target)
+    f->by_rule = f->target && once_in(2);
+    if (f->target && !f->by_rule) {
         subscribe(f, "news");
+        f->hears = ++m.routes;
+    }
     if (m.fn_count == 0)
         subscribe(f, "failure");
     m.fn_count++;
+}
+
+/* From here on the next allocation fails that is some steps ahead, and one alone or all
+ * that follow; or none. */
+static void faults_begin(void)
+{
+    memory.from_then_on = once_in(2);
+    memory.fail_at = atomic_load(&memory.calls) + 1 + dice(6);
+}
+
+/* Whether one did. */
+static bool faults_end(void)
+{
+    bool failed = memory.fail_at <= atomic_load(&memory.calls);
+
+    memory.fail_at = 0;
+    return failed;
+}
+
+/* Puts, replaces or deletes the rule of a function; what fails has changed nothing. */
+static void op_rule(void)
+{
+    static const char *const patterns[] = {
+        "{\"type\": [\"news\"]}", "{\"source\": [{\"prefix\": \"si\"}]}",
+        "{\"data\": [{\"wildcard\": \"j*\"}], \"type\": [{\"suffix\": \"ews\"}]}",
+        "{\"type\": [{\"anything-but\": \"failure\"}]}",
+        /* for something else */
+        "{\"type\": [\"olds\"]}", "{\"data\": [{\"prefix\": \"k\"}]}"};
+    int f = target_pick(m.fn_count);
+    uint32_t which = dice(FAASI_COUNT(patterns));
+    bool faulty = once_in(3), failed;
+    struct fn_model *fn = &m.fns[f == NOBODY ? 0 : f];
+    faas_status status;
+
+    if (f == NOBODY || !fn->by_rule)
+        return;
+    if (fn->hears != 0 && once_in(3)) {
+        status = faas_rule_delete(m.rt, fn->name);
+        sim_note("delete the rule of %s: %s", fn->name, faas_status_name(status));
+        SIM_REQUIRE(status == (fn->there ? FAAS_OK : FAAS_ENOENT), "%s",
+                    faas_status_name(status));
+        fn->hears = 0;
+        return;
+    }
+    if (which == 1 || which == 3) // failures come by events of another source and type
+        which = f == 0 ? 0 : which;
+    if (faulty)
+        faults_begin();
+    status = faas_rule_put_with(
+        m.rt, fn->name, patterns[which], fn->fn,
+        &(faas_rule_options){.size = sizeof(faas_rule_options), .queued = 1});
+    failed = faulty && faults_end();
+    sim_note("put the rule of %s, %u: %s", fn->name, which, faas_status_name(status));
+    SIM_REQUIRE(status == (fn->there ? FAAS_OK : FAAS_ENOENT) ||
+                    (failed && status == FAAS_ENOMEM),
+                "%s", faas_status_name(status));
+    if (status != FAAS_OK)
+        return;
+    if (fn->hears == 0)
+        fn->hears = ++m.routes;
+    fn->deaf = which >= 4;
+}
+
+/* Submits while memory is short: it is accepted, or nothing has happened. */
+static void op_submit_faulty(void)
+{
+    int f = target_pick(m.fn_count);
+    char text[TEXT_MAX];
+    int size = snprintf(text, sizeof text, "j%u", roots);
+    struct job_model *j;
+    bool room, failed;
+    faas_status status;
+
+    if (f == NOBODY || !m.fns[f].there)
+        return;
+    room = room_for(f, (uint64_t)size, true);
+    j = job_new(f, roots++, 0);
+    j->bytes = (uint64_t)size;
+    faults_begin();
+    status = faas_invoke_async(m.rt, m.fns[f].fn, faas_bytes_of(text, (size_t)size), NULL,
+                               NULL);
+    failed = faults_end();
+    sim_note("submit to %s while memory is short: %s", m.fns[f].name,
+             faas_status_name(status));
+    SIM_REQUIRE(status == (room ? FAAS_OK : FAAS_EBUSY) ||
+                    (failed && status == FAAS_ENOMEM),
+                "%s", faas_status_name(status));
+    if (status == FAAS_OK)
+        job_enter(j, 0);
+    else if (status == FAAS_EBUSY)
+        job_refuse(j);
+    else
+        j->phase = REFUSED;
+}
+
+/* Closes instances that are idle, all or some; what runs goes on, and there is room again
+ * for what comes. */
+static void op_budget(void)
+{
+    uint64_t bytes = once_in(2) ? 1 : 5000 + dice(100000);
+
+    sim_note("a budget of %llu bytes, for a moment", (unsigned long long)bytes);
+    faas_runtime_budget(m.rt, bytes);
+    faas_runtime_budget(m.rt, UINT64_C(1) << 32);
 }
 
 static void op_replace(void)
@@ -426,10 +537,13 @@ static void op_publish(void)
     repeated = again && m.dedupe != FAAS_DEDUPE_OFF && now_ns() - m.news_at < NEWS_NS;
     (void)snprintf(data, sizeof data, "\"j%u\"", m.news);
     (void)snprintf(id, sizeof id, "%u", m.news);
-    for (int f = 0; f < m.fn_count && !repeated; f++) {
+    for (uint32_t route = 1; route <= m.routes && !repeated; route++) {
         struct job_model *j;
+        int f = 0;
 
-        if (!m.fns[f].there || !m.fns[f].target)
+        while (f < m.fn_count && m.fns[f].hears != route)
+            f++;
+        if (f == m.fn_count || !m.fns[f].there || m.fns[f].deaf)
             continue;
         j = job_new(f, m.news, 0);
         j->event = true;
@@ -887,11 +1001,24 @@ static int batch_handler(faas_context *ctx, faas_item *items, size_t count)
     return 0;
 }
 
+static int instance_init(faas_context *ctx, void **state)
+{
+    *state = faas_instance_alloc(ctx, 1000);
+    m.inits += *state != NULL;
+    return *state != NULL ? 0 : faas_fail(ctx, 1, "no memory");
+}
+
+static void instance_close(void *state, void *user)
+{
+    SIM_REQUIRE(state != NULL && user != NULL, "an instance without");
+    m.closes++;
+}
+
 /* ---- a program ---- */
 
 static void op(void)
 {
-    uint32_t which = dice(100);
+    uint32_t which = dice(106);
     int f;
 
     if (which < 35)
@@ -924,8 +1051,14 @@ static void op(void)
         op_switch();
     else if (which < 99)
         op_replace();
-    else
+    else if (which < 100)
         op_unregister();
+    else if (which < 103)
+        op_rule();
+    else if (which < 105)
+        op_submit_faulty();
+    else
+        op_budget();
     sending_settle();
     numbers_check(NOBODY);
     f = (int)dice((uint32_t)m.fn_count);
@@ -993,6 +1126,7 @@ static void close_all(void)
     for (uint32_t i = 0; i < m.letter_count; i++)
         letter_show(m.letters[i].id);
     shown_check();
+    SIM_REQUIRE(m.inits == m.closes, "%u instances, %u closed", m.inits, m.closes);
     faas_clock_close(m.clock);
     SIM_REQUIRE(atomic_load(&memory.live_blocks) == 0, "%zu blocks are left",
                 atomic_load(&memory.live_blocks));

@@ -36,8 +36,10 @@ struct fn_model {
     faas_fn fn;
     char name[8];
     bool there, on;
-    bool target;  /* refuses when full: so what sends to it is easy to foresee */
-    uint32_t cap; /* handlers at one moment */
+    bool target;    /* refuses when full: so what sends to it is easy to foresee */
+    uint32_t hears; /* of news: its subscription or rule in their order; 0: it does not */
+    bool by_rule, deaf; /* the rule is for something else just now */
+    uint32_t cap;       /* handlers at one moment */
     uint64_t timeout;
     faas_async policy;          /* its defaults filled in */
     int on_success, on_failure; /* functions, or NOBODY */
@@ -95,7 +97,8 @@ static struct model {
     uint32_t letter_count, letter_room, shown; /* shown: that left the store unasked */
     faas_id shown_ids[JOBS_MAX], seen_ids[JOBS_MAX];
     uint32_t seen; /* that the runtime showed */
-    uint32_t running_max, places;
+    uint32_t running_max, places, routes;
+    uint32_t inits, closes;
     uint64_t slots_max, bytes_max;
     faas_dedupe dedupe;
     uint32_t news; /* the input of the last ones; 0: there were none */
