@@ -161,6 +161,66 @@ struct places : rl::test_suite<places<threads, each>, threads> {
     }
 };
 
+/* Each holds two and gives them back, the first one first: so that a place is the head of
+ * the free ones again, and what stood behind it is not. */
+template <unsigned threads> struct pairs : rl::test_suite<pairs<threads>, threads> {
+    faasi_jobs jobs;
+    faasi_job first[1], second[2];
+    rl::var<int> clear[2];
+
+    void before()
+    {
+        faasi_job *job[3];
+
+        segments[0] = first;
+        segments[1] = second;
+        cleared = clear;
+        clear[0]($) = clear[1]($) = 0;
+        jobs.made = 0;
+        jobs.allocator = NULL;
+        for (faasi_job *&one : job)
+            one = faasi_jobs_take(&jobs, false);
+        for (faasi_job *one : job)
+            drop(one);
+    }
+
+    void after()
+    {
+        for (unsigned i = 0; i < 3; i++) { // each place is there, once
+            faasi_job *job = faasi_jobs_take(&jobs, false);
+
+            RL_ASSERT(job != NULL && result_of(job) == 0);
+            result_set(job, 1);
+        }
+    }
+
+    void drop(faasi_job *job)
+    {
+        RL_ASSERT(result_of(job) == 0);
+        if (faasi_job_unref(job))
+            faasi_jobs_give(&jobs, job);
+    }
+
+    void thread(unsigned index)
+    {
+        for (unsigned i = 0; i < 2; i++) {
+            faasi_job *job[2] = {faasi_jobs_take(&jobs, false), NULL};
+
+            if (rl::rand(2) == 0)
+                job[1] = faasi_jobs_take(&jobs, false);
+            for (faasi_job *one : job)
+                if (one != NULL)
+                    result_set(one, index + 1);
+            for (faasi_job *one : job)
+                if (one != NULL) {
+                    RL_ASSERT(result_of(one) == index + 1);
+                    result_set(one, 0);
+                    drop(one);
+                }
+        }
+    }
+};
+
 /* ---- the word ---- */
 
 struct model_futex {
@@ -318,7 +378,8 @@ template <unsigned threads> struct state : rl::test_suite<state<threads>, thread
 
 static const std::vector<model_scenario> scenarios = {
     {"two take and give", model_simulate<places<2, 2>>, 25},
-    {"three take and give", model_simulate<places<3, 2>>, 25},
+    {"three take and give", model_simulate<places<3, 2>>, 15},
+    {"two hold two", model_simulate<pairs<2>>, 10},
     {"run and wait", model_simulate<state<2>>, 10},
     {"run, wait, cancel", model_simulate<state<3>>, 20},
     {"run, wait, cancel, be late", model_simulate<state<4>>, 20},
