@@ -53,7 +53,9 @@ static faasi_job *model_segment(size_t bytes);
 #define faasi_alloc_lines(allocator, bytes) model_segment(bytes)
 #define faasi_free_lines(allocator, memory, bytes) ((void)(memory))
 #undef HANDLE // relacy's
-#if !defined(__clang__)
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Wdynamic-class-memaccess"
+#else
 #pragma GCC diagnostic ignored "-Wclass-memaccess"
 #endif
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
