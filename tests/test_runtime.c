@@ -752,18 +752,40 @@ START_TEST(by_default_memory_is_mimallocs_whose_names_nobody_else_finds)
 END_TEST
 #endif
 
-SUITE_MAIN(
-    "runtime",
+START_TEST(handlers_on_workers_are_told_that_it_closes)
+{
+    struct latch latch;
+    faas_runtime *rt;
+    faas_fn fn;
+
+    ck_assert_int_eq(sem_init(&seen_closing, 0, 0), 0);
+    latch_init(&latch);
+    latch_release(&latch, 1);
+    ck_assert_ok(faas_runtime_open(&rt, NULL));
+    ck_assert_ok(faas_function_register(
+        rt, FAAS_FUNCTION(.name = "f", .handler = waits_until_cancelled, .user = &latch),
+        &fn));
+    ck_assert_ok(faas_invoke_async(rt, fn, faas_str(""), NULL, NULL));
+    latch_await(&latch, 1);
+    ck_assert_ok(faas_runtime_close(rt));
+    sem_take(&seen_closing);
+}
+END_TEST
+
+SUITE_MAIN("runtime", handlers_on_workers_are_told_that_it_closes,
 #ifndef FAASI_SANITIZED
-    by_default_memory_is_mimallocs_whose_names_nobody_else_finds,
+           by_default_memory_is_mimallocs_whose_names_nobody_else_finds,
 #endif
-    open_refuses_what_is_out_of_range, open_knows_older_and_newer_programs,
-    open_refuses_a_thread_for_a_clock_that_is_moved_by_hand,
-    open_leaks_nothing_whichever_allocation_fails, runtimes_open_and_close_quickly,
-    a_handle_that_is_stale_or_foreign_or_made_up_gives_enoent,
-    two_runtimes_do_not_see_each_other, many_runtimes_in_turn_are_told_apart_by_hints,
-    close_is_refused_inside_a_handler_of_that_runtime_alone,
-    while_it_closes_every_call_gets_eclosed, running_handlers_are_told_that_it_closes,
-    running_handlers_may_still_call_and_are_refused, close_in_a_storm_ends_everything,
-    close_waits_for_a_publish_that_began_before_a_subscription_changed,
-    user_free_runs_once_whichever_allocation_fails)
+           open_refuses_what_is_out_of_range, open_knows_older_and_newer_programs,
+           open_refuses_a_thread_for_a_clock_that_is_moved_by_hand,
+           open_leaks_nothing_whichever_allocation_fails, runtimes_open_and_close_quickly,
+           a_handle_that_is_stale_or_foreign_or_made_up_gives_enoent,
+           two_runtimes_do_not_see_each_other,
+           many_runtimes_in_turn_are_told_apart_by_hints,
+           close_is_refused_inside_a_handler_of_that_runtime_alone,
+           while_it_closes_every_call_gets_eclosed,
+           running_handlers_are_told_that_it_closes,
+           running_handlers_may_still_call_and_are_refused,
+           close_in_a_storm_ends_everything,
+           close_waits_for_a_publish_that_began_before_a_subscription_changed,
+           user_free_runs_once_whichever_allocation_fails)

@@ -476,9 +476,11 @@ void faasi_async_arm(struct faasi_async *async, uint64_t next_ns);
 /* There is something to do for a host that polls. */
 void faasi_async_signal(struct faasi_async *async);
 
-/* Ends all that waits, after letting it run for `drain_ns`; nothing is accepted any more,
- * and no worker is left. */
+/* Nothing is accepted any more; what waits is let run for `drain_ns`. */
 void faasi_async_close(struct faasi_async *async, uint64_t drain_ns);
+
+/* After that: ends all that waits; no worker is left. */
+void faasi_async_stop(struct faasi_async *async);
 
 /* A descriptor that is readable when there is something to do. */
 faas_status faasi_async_poll_fd(struct faasi_async *async, int *fd);

@@ -347,6 +347,10 @@ void faasi_async_close(struct faasi_async *async, uint64_t drain_ns)
     faasi_async_wake_room(async);
     if (drain_ns != 0)
         drain_until(async, now + drain_ns < now ? FAAS_FOREVER : now + drain_ns);
+}
+
+void faasi_async_stop(struct faasi_async *async)
+{
     drop_all(async);
     faasi_crews_stop(async);
     drop_all(async); // what came back from the last batches

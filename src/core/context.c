@@ -85,7 +85,7 @@ bool faas_cancelled(const faas_context *ctx)
 {
     const struct faasi_request *request = ctx->request;
 
-    return atomic_load_explicit(&ctx->gate->closing, memory_order_relaxed) ||
+    return atomic_load_explicit(&ctx->gate->leaving, memory_order_relaxed) ||
            faas_time_left_ns(ctx) == 0 ||
            (request != NULL && request->ordered != NULL &&
             (atomic_load_explicit(request->ordered, memory_order_relaxed) &

@@ -56,6 +56,7 @@ struct faasi_gate {
     uint32_t visitors; /* Lock: threads that will take the lock once more; closing
                           waits */
     atomic_bool closing;
+    atomic_bool leaving; /* handlers that run are told to give up: before `closing` */
 
     struct faasi_instance *instances;   /* Lock */
     struct faasi_function *provisioned; /* Lock: functions of which instances are made

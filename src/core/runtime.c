@@ -239,6 +239,9 @@ faas_status faas_runtime_close_with(faas_runtime *rt, const faas_close_options *
         return faasi_fail(FAAS_ECLOSED, "another thread is closing it");
     /* While calls are still admitted, so that what is queued may run. */
     faasi_async_close(&rt->async, known.drain_ns);
+    /* Handlers that run on workers, too, which are waited for now. */
+    atomic_store_explicit(&rt->gate.leaving, true, memory_order_seq_cst);
+    faasi_async_stop(&rt->async);
     atomic_store_explicit(&rt->gate.closing, true, memory_order_seq_cst);
     /* From here on whoever comes is refused; who came before is a call, a waiter or a
      * visitor by the end of this. Visitors first: they may be changing what we would end. */
