@@ -104,6 +104,8 @@ def page_wrong(page, names):
     for kind, target, body in DIRECTIVE.findall(text):
         if kind in ("literalinclude", "include"):
             yield from include_wrong(page, kind, target, body)
+        elif kind == "picture" and target.startswith("bars-"):
+            yield from bars_wrong(target)
         elif kind == "picture" and target != "layers":
             path = os.path.join(SITE, target)
             if os.path.exists(path):
@@ -137,6 +139,20 @@ def listed(pages):
             if kind == "toctree":
                 for name in re.findall(r"^[\w/]+$", body, re.MULTILINE):
                     yield os.path.normpath(os.path.join(os.path.dirname(page), f"{name}.md"))
+
+
+def bars_wrong(name):
+    """Says why a picture cannot be drawn of its table, or what it lacks."""
+    sys.path.insert(0, "docs")
+    import bars # pylint: disable=import-error,import-outside-toplevel
+
+    try:
+        root = xml.etree.ElementTree.fromstring(bars.picture(".", name))
+    except (KeyError, ValueError) as error:
+        yield f"shows {name}, which cannot be drawn: {error}"
+        return
+    if len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) < 8:
+        yield f"shows {name}, which has hardly a bar"
 
 
 def layers_wrong():

@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.dirname(HERE))
 
+import bars # pylint: disable=wrong-import-position
 import layers # pylint: disable=wrong-import-position
 
 with open(os.path.join(SOURCE, "include/faas/base.h"), encoding="utf-8") as file:
@@ -47,7 +48,8 @@ html_domain_indices = False
 
 class Picture(Directive):
     """A picture in the page itself, so that its colours are the page's, light or dark:
-    a file beside the page, or `layers`, which is drawn of the table of layers."""
+    a file beside the page; `layers`, which is drawn of the table of layers; or one of bars.py,
+    which are drawn of the README's tables."""
 
     required_arguments = 1
 
@@ -57,6 +59,9 @@ class Picture(Directive):
         if name == "layers":
             env.note_dependency(os.path.join(SOURCE, "tests/layers.py"))
             text = layers.picture(SOURCE)
+        elif name in bars.PICTURES:
+            env.note_dependency(os.path.join(SOURCE, "README.md"))
+            text = bars.picture(SOURCE, name)
         else:
             env.note_dependency(os.path.join(HERE, name))
             with open(os.path.join(HERE, name), encoding="utf-8") as svg:
