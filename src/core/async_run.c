@@ -586,15 +586,27 @@ static bool waits_for_request(const struct faasi_job *job,
                    job->extra->group.size) == 0);
 }
 
+/* Whether `job` waits for one of the calls in a batch. */
+static bool waits_for_batch(const struct faasi_job *job,
+                            const struct faasi_batch_request *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (waits_for_request(job, batch->items[i].ctx->request))
+            return true;
+    return false;
+}
+
 /* Whether `job` waits for a handler of this chain. */
 static bool waits_for(const struct faasi_job *job, const struct faas_context *ctx)
 {
     for (; ctx != NULL; ctx = ctx->parent) {
-        if (waits_for_request(job, ctx->request))
+        const struct faasi_request *request = ctx->request;
+
+        if (waits_for_request(job, request) ||
+            (request != NULL && request->batch &&
+             waits_for_batch(job,
+                             FAASI_HOLDER(struct faasi_batch_request, request, request))))
             return true;
-        for (size_t i = 0; ctx->request != NULL && i < ctx->request->item_count; i++)
-            if (waits_for_request(job, ctx->request->items[i].ctx->request))
-                return true;
     }
     return false;
 }

@@ -29,7 +29,7 @@ struct leader {
     uint32_t ran;      /* items in the last batch, if that is still to be learned from */
     uint64_t ticks;    /* that it took */
     bool end;          /* the instance served enough, or is old */
-    struct faasi_request request; /* of the batch itself */
+    struct faasi_batch_request request;
     faas_item *items;
     uint32_t room; /* of these */
     faas_item few[ITEMS_FEW];
@@ -341,10 +341,11 @@ static void batch_prepare(struct leader *l, struct faasi_wish *list, uint32_t co
     struct faas_context *ctx = &l->cell->context;
     uint32_t i = 0;
 
-    l->request.options = &batch_options;
+    l->request.request.options = &batch_options;
+    l->request.request.batch = true;
     l->request.items = l->items;
-    l->request.item_count = count;
-    ctx->request = &l->request;
+    l->request.count = count;
+    ctx->request = &l->request.request;
     ctx->parent = l->parent;
     ctx->deadline = 0;
     ctx->id = NULL;

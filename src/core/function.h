@@ -86,13 +86,21 @@ struct faasi_request {
     bool typed;
     bool queued;                     /* of an asynchronous invocation: */
     bool failures_only;              /* a result is wanted of a failure alone */
+    bool batch;                      /* of a batch itself: a faasi_batch_request */
     const faas_id *id;               /* its own */
     const _Atomic uint32_t *ordered; /* its word, and what stands there when it is */
     uint32_t cancelled;              /* cancelled */
-    const faas_item *items;          /* of a batch itself: the calls in it */
-    size_t item_count;
-    uint64_t *ended; /* ticks when its handler came back, if it ran; NULL:
+    uint64_t *ended;                 /* ticks when its handler came back, if it ran; NULL:
                                         nobody asks */
+};
+
+/* The request in a batch's own context, with the calls in it. Apart from the others, which
+ * are cleared for every call: a few bytes more there, and the compiler clears them by a
+ * loop. */
+struct faasi_batch_request {
+    struct faasi_request request;
+    const faas_item *items;
+    size_t count;
 };
 
 /* What a handler knows. The first four stay as they are from call to call, so a warm call
