@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import difflib
 import functools
 import inspect
 import itertools
@@ -22,6 +21,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 from . import _faas, _support
 from ._faas import Delivery, Event, Future
 from ._model import Model
+from ._registered import NAMES, Registered, check_names, check_policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,37 +40,13 @@ CACHE_FAILURES = 2
 
 Run = Literal["inline", "worker"]
 _INLINE, _WORKER, _LOOP = range(3)
-_NAMES = _faas.policy_names()
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
-
-
-def _check_names(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            hint = f"; is it {near[0]!r}?" if near else ""
-            raise TypeError(f"{what} has no option {name!r}{hint}")
 
 
 def _is_coroutine(callable: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(callable) or inspect.iscoroutinefunction(
         getattr(callable, "__call__", None)
     )
-
-
-def _check_policy(options: Mapping[str, Any]) -> None:
-    _check_names(options, [*_NAMES["function"], "async_", "limiter"], "a function")
-    for part in ("async_", "limiter"):
-        value = options.get(part)
-        if value is not None and not isinstance(value, Mapping):
-            raise TypeError(f"{part} is a dict, not {value!r}")
-        _check_names(value or {}, _NAMES[part], part)
-
-
-def _check_update(policy: Mapping[str, Any]) -> None:
-    _check_policy(policy)
-    if policy.get("async_") is not None:
-        raise TypeError("async_ is said when the function is made")
 
 
 def _name_of(callable: Callable[..., Any]) -> str:
@@ -80,59 +56,7 @@ def _name_of(callable: Callable[..., Any]) -> str:
     return name
 
 
-class _Registered(_faas.Function[P, R]):
-    """What Function and Symbol have in common."""
-
-    def update(self, **policy: Any) -> None:
-        """Changes its policy while calls run: the options of app.function() from
-        ``concurrency`` to ``instance_bytes``, ``prewarm``, budgets, ``limiter``, batches,
-        cache.
-
-        Raises TypeError for an option that there is not, Invalid.
-        """
-        _check_update(policy)
-        super().update(**policy)
-        cast(App, self.app)._changed(self.name, policy)
-
-    def unregister(self) -> None:
-        """Removes it from the app: calls are refused with NotFound, its instances closed.
-        Waits for the calls that run."""
-        super().unregister()
-        cast(App, self.app)._forget(cast("Function[..., Any]", self))
-
-    def submit_with(
-        self,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        /,
-        *,
-        group: str | bytes | None = None,
-        tenant: str | bytes | None = None,
-        tenant_weight: int | None = None,
-        trace: str | bytes | None = None,
-        key: str | bytes | None = None,
-        priority: Literal["high", "normal", "low"] | None = None,
-        delay: float = 0.0,
-        limit: float | None = None,
-    ) -> Future[R]:
-        """Submits a call with options: calls of a ``group`` run one after the other;
-        tenants take turns; while one with a ``key`` is under way, others with it end as it
-        does; not before ``delay`` seconds; within ``limit`` seconds, queue and run."""
-        return self._submit_with(
-            tuple(args),
-            dict(kwargs or {}),
-            group=group,
-            tenant=tenant,
-            tenant_weight=tenant_weight,
-            trace=trace,
-            key=key,
-            priority=priority,
-            delay_ns=int(delay * 1e9),
-            limit_ns=None if limit is None else max(1, int(limit * 1e9)),
-        )
-
-
-class Function(_Registered[P, R]):
+class Function(Registered[P, R]):
     """A callable as a function of an app; made by ``app.function()`` and ``app.on()``.
 
     Calling it is calling what was decorated, without the app: a unit test needs nothing
@@ -229,7 +153,7 @@ class App(_faas.Runtime):
         **options: Any,
     ) -> None:
         super().__init__()
-        _check_names(options, _NAMES["app"], "an App")
+        check_names(options, NAMES["app"], "an App")
         if clock not in ("machine", "virtual"):
             raise ValueError(f"clock is 'machine' or 'virtual', not {clock!r}")
         self.name = name
@@ -314,7 +238,7 @@ class App(_faas.Runtime):
         close: Callable[[Any], Any] | None,
         options: dict[str, Any],
     ) -> Function[..., Any]:
-        _check_policy(options)
+        check_policy(options)
         if run not in (None, "inline", "worker"):
             raise ValueError(f"run is 'inline' or 'worker', not {run!r}")
         kind: type[Function[..., Any]] = Function
@@ -339,7 +263,7 @@ class App(_faas.Runtime):
         options = self._registered[name][0]
         options.update((k, v) for k, v in policy.items() if v is not None)
 
-    def _forget(self, function: Function[..., Any] | Symbol) -> None:
+    def _forget(self, function: _faas.Function[..., Any]) -> None:
         if self._functions.get(function.name) is function:
             del self._functions[function.name]
             del self._registered[function.name]
@@ -429,7 +353,7 @@ class App(_faas.Runtime):
         Raises Invalid for a signature that is none, LoadError.
         """
         as_name = policy.pop("as_name", None) or name
-        _check_policy(policy)
+        check_policy(policy)
         symbol = Symbol(self, as_name, signature)
         symbol._register(policy, library, name)
         self._functions[as_name] = symbol
@@ -458,7 +382,7 @@ class App(_faas.Runtime):
 
         Raises LoadError if there is no ONNX Runtime.
         """
-        _check_policy(policy)
+        check_policy(policy)
         where = fspath(path)
         model = Model(self, name if name is not None else Path(where).stem)
         what = (policy, where, library or environ.get("FAAS_ONNXRUNTIME"), batch_axes)
@@ -583,7 +507,7 @@ class App(_faas.Runtime):
         return f"<faas.App {self.name}{'' if self.is_open else ', closed'}>"
 
 
-class Symbol(_Registered[..., Any], _faas.Symbol):
+class Symbol(Registered[..., Any], _faas.Symbol):
     """A C function by its signature; made by ``app.symbol()``. Calling it is invoking it."""
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from . import _faas
 from ._errors import WrongType
 from ._faas import Future
+from ._registered import Registered
 
 if TYPE_CHECKING:
     from ._app import App, Function
@@ -41,7 +42,7 @@ def _as_array(tensor: Any, dtype: str, shape: tuple[int, ...] | None) -> Any:
     return numpy.frombuffer(tensor, kind).reshape(shape)
 
 
-class Model(_faas.Model):
+class Model(Registered[..., Any], _faas.Model):
     """An ONNX model as a function; made by ``app.model()``.
 
     The first call loads it, the cache keeps it, and eviction gives its memory back. Calling
@@ -133,17 +134,31 @@ class Model(_faas.Model):
     def submit(self, *args: Any, **named: Any) -> Future[Any]:
         """Runs it on a worker of the app; returns a Future. A call with its limits inside
         a call: the worker's is metered under ``<name>.submit``."""
+        return self._on_worker().submit(*args, **named)
+
+    def submit_with(self, *args: Any, **options: Any) -> Future[Any]:
+        """As submit(), with the options of Function.submit_with()."""
+        return self._on_worker().submit_with(*args, **options)
+
+    def unregister(self) -> None:
+        """As Function.unregister()."""
+        super().unregister()
+        if self._submitted is not None:
+            self._submitted.unregister()
+            self._submitted = None
+
+    def _on_worker(self) -> Function[..., Any]:
         if self._submitted is None:
             app = cast("App", self.app)
             self._submitted = app.function(name=self.name + ".submit")(self.invoke)
-        return self._submitted.submit(*args, **named)
+        return self._submitted
 
     def __repr__(self) -> str:
         return f"<faas.Model {self.name}>"
 
 
 def _input(value: Any) -> Any:
-    """A number is an array without dimensions."""
+    """What is no array has no type of elements: it is refused, saying how to make one."""
     if isinstance(value, bool | int | float):
         raise TypeError(
             f"an input is an array, not {value!r}: numpy.array({value!r}, dtype=...) is one"

@@ -135,3 +135,23 @@ def test_a_refused_model_leaves_its_name_free(app):
         model(app, "mnist/model.onnx", name="digits")
     digit.unregister()
     model(app, "mnist/model.onnx", name="digits")(digits()[0])
+
+
+def test_an_unregistered_model_is_forgotten_with_what_it_submitted(app):
+    digit = model(app, "mnist/model.onnx", name="digits")
+    assert digit.submit(digits()[0]).result().shape == (1, 10)
+    digit.unregister()
+    assert app.stats()["functions"] == {}
+
+
+def test_a_model_is_submitted_with_options(app):
+    digit = model(app, "mnist/model.onnx", name="digits")
+    answer = digit.submit_with((digits()[0],), group="g", priority="high").result()
+    assert answer.argmax() == 7
+
+
+def test_an_update_of_a_model_names_the_nearest_option(app):
+    digit = model(app, "mnist/model.onnx", name="digits")
+    with pytest.raises(TypeError, match="'concurrency'"):
+        digit.update(concurency=1)
+    digit.update(concurrency=1)
