@@ -585,14 +585,9 @@ static uint32_t size_in_time(const struct faasi_worker *worker, struct faasi_des
     uint64_t deadlines[FAASI_BATCH_MAX];
     uint32_t count = worker->count - first;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const struct faasi_job *job =
-            atomic_load_explicit(&worker->batch[first + i], memory_order_relaxed);
-
-        deadlines[i] = job->extra == NULL ? UINT64_MAX
-                                          : faasi_instant_ticks(worker->async->clock,
-                                                                job->extra->deadline_ns);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        deadlines[i] = faasi_job_deadline(
+            atomic_load_explicit(&worker->batch[first + i], memory_order_relaxed));
     return faasi_desk_in_time(desk, deadlines, count);
 }
 

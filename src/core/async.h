@@ -259,8 +259,9 @@ bool faasi_async_visit(struct faasi_async *async);
 void faasi_async_keep(struct faasi_async *async);
 void faasi_async_unvisit(struct faasi_async *async);
 
-/* Puts a job that found no room among those that wait, and takes it at once. False if it
- * may not run now: then it is gone. Holds: lock. */
+/* Puts a job that found no room among those that wait, and takes it at once. True also if
+ * it found no memory to wait in, and has ended; false if it may not run now: then it is
+ * gone. Holds: lock. */
 bool faasi_async_take_new(struct faasi_worker *worker, struct faasi_job *job);
 
 /* A job that waits in its lane and never ran was not submitted after all: nobody hears of
@@ -311,6 +312,14 @@ void faasi_async_put_back(struct faasi_worker *worker, uint64_t now);
 /* The job that a worker runs as its `at`-th, DELAYED or ENDING, goes on without it. Holds:
  * lock. */
 void faasi_async_abandon(struct faasi_worker *worker, uint32_t at, uint64_t now);
+
+/* When a job's time is over by what its submitter said, in ticks. */
+static inline uint64_t faasi_job_deadline(const struct faasi_job *job)
+{
+    return job->extra == NULL
+               ? UINT64_MAX
+               : faasi_instant_ticks(job->queue->async->clock, job->extra->deadline_ns);
+}
 
 /* When a job may not run any more, whatever happens: an instant. Its policy is stable:
  * holds the lock, or is passed. */

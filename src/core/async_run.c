@@ -67,14 +67,6 @@ static struct faasi_job *worker_job(const struct faasi_worker *worker, uint32_t 
     return atomic_load_explicit(&worker->ran[at], memory_order_relaxed);
 }
 
-/* The deadline of a job, in ticks. */
-static uint64_t job_deadline(const struct faasi_job *job)
-{
-    return job->extra == NULL
-               ? UINT64_MAX
-               : faasi_instant_ticks(job->queue->async->clock, job->extra->deadline_ns);
-}
-
 /* Begins the next attempt of the `at`-th job that a worker runs. False if it was cancelled
  * in the batch.
  *
@@ -88,7 +80,7 @@ static inline bool attempt_start(struct faasi_worker *worker, uint32_t at, uint6
     uint32_t attempt = job->attempts + 1u;
     bool starts = faasi_job_begin(job, attempt);
 
-    *deadline = job_deadline(job);
+    *deadline = faasi_job_deadline(job);
     if (starts)
         job->attempts = (uint16_t)attempt;
     faasi_write(&worker->due[at], !starts           ? UINT64_MAX
@@ -368,7 +360,7 @@ static struct together *party_begin(struct party *p, bool alone)
         if (!worker_next(worker, p->next, p->at))
             continue;
         job = worker_job(worker, p->at);
-        over = is_over(job, begun, job_deadline(job));
+        over = is_over(job, begun, faasi_job_deadline(job));
         if (over && !alone) {
             atomic_store_explicit(&worker->batch[p->next], job, memory_order_release);
             continue;

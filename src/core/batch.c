@@ -224,9 +224,7 @@ static uint32_t size_in_time(const struct faasi_desk *desk, const struct faasi_w
         for (uint32_t i = 0; i < count; i++, wish = wish->next)
             if (wish->deadline < soonest)
                 soonest = wish->deadline;
-        if (faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, count)) <=
-                soonest ||
-            faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, 1)) > soonest)
+        if (faasi_desk_is_in_time(desk, count, now, soonest))
             break;
         count = faasi_batchcurve_fit(count - 1);
     }

@@ -332,8 +332,7 @@ uint32_t faasi_desk_pick(struct faasi_desk *desk, uint32_t waiting, uint32_t mos
     size = faasi_batchcurve_pick(&desk->curve, waiting,
                                  most < desk->batch_max ? most : desk->batch_max);
     /* All begin at once, so none may take longer; unless one alone does. */
-    while (size > 1 && faasi_batchcurve_ticks(&desk->curve, size) > limit &&
-           faasi_batchcurve_ticks(&desk->curve, 1) <= limit)
+    while (size > 1 && !faasi_desk_is_in_time(desk, size, 0, limit))
         size = faasi_batchcurve_fit(size - 1);
     faasi_unlock(&desk->lock);
     return size;
@@ -352,9 +351,7 @@ uint32_t faasi_desk_in_time(struct faasi_desk *desk, const uint64_t deadlines[],
         for (uint32_t i = 0; i < count; i++)
             if (deadlines[i] < soonest)
                 soonest = deadlines[i];
-        if (faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, count)) <=
-                soonest ||
-            faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, 1)) > soonest)
+        if (faasi_desk_is_in_time(desk, count, now, soonest))
             break;
         count = faasi_batchcurve_fit(count - 1);
     }

@@ -174,6 +174,15 @@ static inline bool faasi_desk_gathers(const struct faasi_desk *desk)
     return desk != NULL && desk->collects && !desk->remembers && !desk->shares;
 }
 
+/* Whether a batch of `count` that begins at `now` (ticks) is done by `end`; or one alone
+ * would not be, and fewer are no help. Holds: the desk's lock. */
+static inline bool faasi_desk_is_in_time(const struct faasi_desk *desk, uint32_t count,
+                                         uint64_t now, uint64_t end)
+{
+    return faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, count)) <= end ||
+           faasi_ticks_after(now, faasi_batchcurve_ticks(&desk->curve, 1)) > end;
+}
+
 /* How many of `waiting` queued invocations, 1 or more, to run in one batch, at most
  * `most`. */
 uint32_t faasi_desk_pick(struct faasi_desk *desk, uint32_t waiting, uint32_t most);

@@ -265,28 +265,23 @@ static faas_status fits_alone(struct faasi_gate *gate,
                               const struct faasi_instance *instance)
 {
     struct faasi_function *f = instance->function;
-    uint64_t bytes = faasi_instance_bytes(instance), own = faasi_read(&f->budget_bytes);
-    uint64_t most;
+    uint64_t bytes = faasi_instance_bytes(instance), most = faasi_read(&f->budget_bytes);
+    const char *over = "its budget_bytes";
 
     if (bytes == instance->declared_bytes)
         return FAAS_OK;
-    if (bytes > own)
-        return faasi_fail(FAAS_EINIT,
-                          "init of %s: an instance takes %llu bytes, over its "
-                          "budget_bytes, %llu",
-                          f->entry.name, (unsigned long long)bytes,
-                          (unsigned long long)own);
-    faasi_lock(&gate->lock);
-    most = gate->budget_bytes;
-    faasi_unlock(&gate->lock);
-    bytes += FAASI_HEAP_BYTES;
-    if (bytes > most)
-        return faasi_fail(FAAS_EINIT,
-                          "init of %s: an instance takes %llu bytes, over the runtime's "
-                          "memory_bytes, %llu",
-                          f->entry.name, (unsigned long long)bytes,
-                          (unsigned long long)most);
-    return FAAS_OK;
+    if (bytes <= most) {
+        over = "the runtime's memory_bytes";
+        bytes += FAASI_HEAP_BYTES;
+        faasi_lock(&gate->lock);
+        most = gate->budget_bytes;
+        faasi_unlock(&gate->lock);
+    }
+    if (bytes <= most)
+        return FAAS_OK;
+    return faasi_fail(
+        FAAS_EINIT, "init of %s: an instance takes %llu bytes, over %s, %llu",
+        f->entry.name, (unsigned long long)bytes, over, (unsigned long long)most);
 }
 
 /* Runs init in the cell's context, and says in words why it failed. */
