@@ -3,6 +3,7 @@
  * under them finds. Built once for each order of linking, and once with operators of the
  * program's own. Skipped without the engines or the models. */
 #define _GNU_SOURCE // dladdr(), RTLD_DEFAULT
+#include "models_support.h"
 #include "support.h"
 
 #include <faas/faas.h>
@@ -13,17 +14,9 @@
 #include <math.h>
 #include <unistd.h>
 
-static char models_dir[3000], library[3000];
+static const char *library; /* NULL: the system's */
 static faas_runtime *rt;
 static faas_onnx *onnx;
-
-static const char *path_of(const char *name)
-{
-    static char path[4096];
-
-    (void)snprintf(path, sizeof path, "%s/%s", models_dir, name);
-    return path;
-}
 
 static void floats_of(faas_fn fn, const float *input, size_t count, float *out,
                       size_t out_count)
@@ -113,10 +106,8 @@ static void trees_check(faas_fn fn)
 
 static void onnx_open(void)
 {
-    ck_assert_msg(
-        faas_onnx_open(FAAS_ONNX(.library = library[0] == '\0' ? NULL : library),
-                       &onnx) == FAAS_OK,
-        "%s", faas_error_text());
+    ck_assert_msg(faas_onnx_open(FAAS_ONNX(.library = library), &onnx) == FAAS_OK, "%s",
+                  faas_error_text());
 }
 
 START_TEST(both_engines_answer_whichever_comes_first)
@@ -170,22 +161,14 @@ int main(void)
 {
     const TTest *const tests[] = {both_engines_answer_whichever_comes_first,
                                   what_the_library_allocates_with_is_nobody_elses};
-    const char *models = getenv("FAAS_MODELS_DIR"), *data = getenv("FAAS_DATA_DIR");
 
-    (void)snprintf(models_dir, sizeof models_dir, "%s", models == NULL ? "" : models);
-    (void)snprintf(library, sizeof library, "%s/libonnxruntime.so",
-                   data == NULL ? "" : data);
-    if (access(library, R_OK) != 0)
-        library[0] = '\0';
-    /* Whether there is an engine is not asked by opening it: it might end the program. */
-    if (library[0] == '\0' && dlopen("libonnxruntime.so.1", RTLD_LAZY) == NULL &&
+    library = onnxruntime_find();
+    if (library == NULL && dlopen("libonnxruntime.so.1", RTLD_LAZY) == NULL &&
         dlopen("libonnxruntime.so", RTLD_LAZY) == NULL) {
         printf("skipped: no ONNX Runtime\n");
         return 77;
     }
-    if (access(path_of("MANIFEST.tsv"), R_OK) != 0) {
-        printf("skipped: no models in \"%s\" (FAAS_MODELS_DIR)\n", models_dir);
+    if (!models_find())
         return 77;
-    }
     return suite_run("engines", tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_onnx.c - models with known answers through ONNX Runtime; bad models; what is given
  * back. Skipped without the engine or the models. */
+#include "models_support.h"
 #include "support.h"
 
 #include <faas/faas.h>
@@ -22,7 +23,7 @@ ORT_SLOTS(SLOT_CHECK)
 ORT_PLAIN_SLOTS(SLOT_CHECK)
 #endif
 
-static char models_dir[3000], library[3000];
+static const char *library; /* NULL: the system's */
 static faas_runtime *rt;
 static faas_onnx *onnx;
 
@@ -36,13 +37,10 @@ struct file {
 static struct file file_of(const char *name)
 {
     struct file f = {NULL, 0};
-    char path[4096];
-    FILE *file;
+    FILE *file = fopen(path_of(name), "rbe");
     long end;
 
-    (void)snprintf(path, sizeof path, "%s/%s", models_dir, name);
-    file = fopen(path, "rbe");
-    ck_assert_msg(file != NULL, "%s", path);
+    ck_assert_msg(file != NULL, "%s", path_of(name));
     ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
     end = ftell(file);
     rewind(file);
@@ -53,22 +51,13 @@ static struct file file_of(const char *name)
     return f;
 }
 
-static const char *path_of(const char *name)
-{
-    static char path[4096];
-
-    (void)snprintf(path, sizeof path, "%s/%s", models_dir, name);
-    return path;
-}
-
 /* ---- the world ---- */
 
 static void open_with(const faas_onnx_options *options)
 {
     faas_onnx_options o = *options;
 
-    if (library[0] != '\0')
-        o.library = library;
+    o.library = library;
     ck_assert_ok(faas_runtime_open(&rt, NULL));
     ck_assert_msg(faas_onnx_open(&o, &onnx) == FAAS_OK, "%s", faas_error_text());
 }
@@ -966,7 +955,7 @@ START_TEST(a_model_over_the_budget_is_refused_each_time_and_a_smaller_one_runs)
     faas_fn large, small;
 
     options.memory_bytes = 2 << 20;
-    o.library = library[0] == '\0' ? NULL : library;
+    o.library = library;
     ck_assert_ok(faas_runtime_open(&rt, &options));
     ck_assert_ok(faas_onnx_open(&o, &onnx));
     large =
@@ -1060,21 +1049,14 @@ int main(void)
         a_model_over_the_budget_is_refused_each_time_and_a_smaller_one_runs,
 #endif
         after_twenty_loads_and_evictions_of_every_model_memory_is_as_it_was};
-    const char *models = getenv("FAAS_MODELS_DIR"), *data = getenv("FAAS_DATA_DIR");
     faas_onnx *probe;
 
-    (void)snprintf(models_dir, sizeof models_dir, "%s", models == NULL ? "" : models);
-    (void)snprintf(library, sizeof library, "%s/libonnxruntime.so",
-                   data == NULL ? "" : data);
-    if (access(library, R_OK) != 0)
-        library[0] = '\0';
-    if (library[0] == '\0' && faas_onnx_open(NULL, &probe) != FAAS_OK) {
+    library = onnxruntime_find();
+    if (library == NULL && faas_onnx_open(NULL, &probe) != FAAS_OK) {
         printf("skipped: %s\n", faas_error_text());
         return 77;
     }
-    if (access(path_of("MANIFEST.tsv"), R_OK) != 0) {
-        printf("skipped: no models in \"%s\" (FAAS_MODELS_DIR)\n", models_dir);
+    if (!models_find())
         return 77;
-    }
     return suite_run("onnx", tests, sizeof tests / sizeof tests[0]);
 }

@@ -5,6 +5,7 @@
 #define WANT_ITSELF
 #include "want.h"
 
+#include "models_support.h"
 #include "support.h"
 
 #include <faas/faas.h>
@@ -15,7 +16,7 @@
 
 #include <unistd.h>
 
-static char models_dir[3000], library[3000];
+static const char *library; /* NULL: the system's */
 
 /* ---- want ---- */
 
@@ -86,14 +87,6 @@ static bool wanting(faas_status status)
 
 /* ---- files ---- */
 
-static const char *path_of(const char *name)
-{
-    static char path[4096];
-
-    (void)snprintf(path, sizeof path, "%s/%s", models_dir, name);
-    return path;
-}
-
 static void *file_of(const char *name, size_t size)
 {
     FILE *file = fopen(path_of(name), "rbe");
@@ -114,9 +107,8 @@ static char graphs_dir[] = "/tmp/faas-want-XXXXXX";
 static void world_open(void)
 {
     ck_assert_ok(faas_runtime_open(&rt, NULL));
-    ATTEMPT(faas_onnx_open(FAAS_ONNX(.library = library[0] == '\0' ? NULL : library,
-                                     .cache_dir = graphs_dir),
-                           &onnx));
+    ATTEMPT(
+        faas_onnx_open(FAAS_ONNX(.library = library, .cache_dir = graphs_dir), &onnx));
 }
 
 static void world_close(void)
@@ -201,8 +193,7 @@ static void one_by_one(void)
     /* Two instances at once, of an engine without a directory; how they fail is said by
      * the registration. */
     faas_onnx_close(onnx);
-    ATTEMPT(
-        faas_onnx_open(FAAS_ONNX(.library = library[0] == '\0' ? NULL : library), &onnx));
+    ATTEMPT(faas_onnx_open(FAAS_ONNX(.library = library), &onnx));
     ATTEMPT(faas_model_register(rt, faas_onnx_engine(onnx),
                                 FAAS_MODEL(.path = path_of("mnist/model.onnx")),
                                 FAAS_FUNCTION(.name = "digits", .provisioned = 2), &fn));
@@ -271,8 +262,7 @@ static void in_batches(void)
     ck_assert_ok(faas_clock_open_virtual(1000, NULL, &clock));
     options.clock = clock;
     ck_assert_ok(faas_runtime_open(&rt, &options));
-    ck_assert_ok(
-        faas_onnx_open(FAAS_ONNX(.library = library[0] == '\0' ? NULL : library), &onnx));
+    ck_assert_ok(faas_onnx_open(FAAS_ONNX(.library = library), &onnx));
     ck_assert_ok(faas_model_register(
         rt, faas_onnx_engine(onnx), FAAS_MODEL(.path = path_of("iris_rf/model.onnx")),
         FAAS_FUNCTION(.name = "flowers", .batch_max = 3, .batch_delay_ns = FAAS_FOREVER),
@@ -340,24 +330,17 @@ int main(void)
         whichever_allocation_of_trees_fails_they_go_on
 #endif
     };
-    const char *models = getenv("FAAS_MODELS_DIR"), *data = getenv("FAAS_DATA_DIR");
     char command[100];
     faas_onnx *probe;
     int status;
 
-    (void)snprintf(models_dir, sizeof models_dir, "%s", models == NULL ? "" : models);
-    (void)snprintf(library, sizeof library, "%s/libonnxruntime.so",
-                   data == NULL ? "" : data);
-    if (access(library, R_OK) != 0)
-        library[0] = '\0';
-    if (library[0] == '\0' && faas_onnx_open(NULL, &probe) != FAAS_OK) {
+    library = onnxruntime_find();
+    if (library == NULL && faas_onnx_open(NULL, &probe) != FAAS_OK) {
         printf("skipped: %s\n", faas_error_text());
         return 77;
     }
-    if (access(path_of("MANIFEST.tsv"), R_OK) != 0) {
-        printf("skipped: no models in \"%s\" (FAAS_MODELS_DIR)\n", models_dir);
+    if (!models_find())
         return 77;
-    }
     if (mkdtemp(graphs_dir) == NULL)
         return EXIT_FAILURE;
     status = suite_run("want", tests, sizeof tests / sizeof tests[0]);

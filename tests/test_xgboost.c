@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_xgboost.c - boosted trees with known answers. Skipped without the models. */
+#include "models_support.h"
 #include "support.h"
 
 #include <faas/faas.h>
@@ -9,15 +10,14 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static char models_dir[3000];
 static faas_runtime *rt;
 
-static const char *path_of(const char *name)
+static const char *trees_path(const char *name)
 {
-    static char path[4096];
+    char path[100];
 
-    (void)snprintf(path, sizeof path, "%s/xgb_agaricus/%s", models_dir, name);
-    return path;
+    (void)snprintf(path, sizeof path, "xgb_agaricus/%s", name);
+    return path_of(path);
 }
 
 /* Rows of a data set, absent numbers being NaN. */
@@ -29,7 +29,7 @@ struct rows {
 static struct rows rows_of(const char *name, size_t width)
 {
     struct rows r = {malloc(2000 * width * sizeof(float)), 0, width};
-    FILE *file = fopen(path_of(name), "re");
+    FILE *file = fopen(trees_path(name), "re");
     static char line[8192];
 
     ck_assert_ptr_nonnull(file);
@@ -58,7 +58,7 @@ static struct rows rows_of(const char *name, size_t width)
 static float *answers_of(const char *name, size_t count)
 {
     float *answers = malloc(count * sizeof *answers);
-    FILE *file = fopen(path_of(name), "re");
+    FILE *file = fopen(trees_path(name), "re");
 
     ck_assert_ptr_nonnull(file);
     for (size_t i = 0; i < count; i++)
@@ -110,9 +110,9 @@ static void trees_check(const char *model, faas_xgboost_output output, const cha
     ck_assert_uint_eq(r.count, rows);
     ck_assert_ok(faas_runtime_open(&rt, NULL));
     before = threads_now();
-    ck_assert_ok(
-        faas_model_register(rt, faas_xgboost(output), FAAS_MODEL(.path = path_of(model)),
-                            FAAS_FUNCTION(.name = "t", .batch_max = batch_max), &fn));
+    ck_assert_ok(faas_model_register(
+        rt, faas_xgboost(output), FAAS_MODEL(.path = trees_path(model)),
+        FAAS_FUNCTION(.name = "t", .batch_max = batch_max), &fn));
     for (size_t i = 0; i < threads; i++) {
         a[i] = (struct asker){.fn = fn,
                               .rows = &r,
@@ -179,12 +179,8 @@ int main(void)
         mushrooms_are_told_apart_as_they_were,
         diseases_of_the_skin_have_their_six_margins,
         what_is_no_model_of_trees_cannot_be_loaded_and_says_why};
-    const char *models = getenv("FAAS_MODELS_DIR");
 
-    (void)snprintf(models_dir, sizeof models_dir, "%s", models == NULL ? "" : models);
-    if (access(path_of("agaricus.json"), R_OK) != 0) {
-        printf("skipped: no models in \"%s\" (FAAS_MODELS_DIR)\n", models_dir);
+    if (!models_find())
         return 77;
-    }
     return suite_run("xgboost", tests, sizeof tests / sizeof tests[0]);
 }

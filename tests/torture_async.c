@@ -309,20 +309,30 @@ static int shows(const faas_record *record, void *user)
     return 0;
 }
 
+/* Has `count` letters left by one function that another one could have answered. */
+static bool letters_left(int count, faas_fn *bad, faas_fn *good)
+{
+    nothing_yet();
+    if (!TRIED(add(FAAS_FUNCTION(.name = "bad", .handler = fails,
+                                 .async = FAAS_ASYNC(.retries = FAAS_OFF)),
+                   bad)) ||
+        !TRIED(add(FAAS_FUNCTION(.name = "good", .handler = echoes), good)))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!TRIED(submitted(*bad, "in", FAAS_SUBMIT(.tenant = faas_str("t")), NULL)))
+            return false;
+    all_end();
+    return true;
+}
+
 static void keeps_letters(void)
 {
     unsigned seen = 0;
     uint64_t count;
     faas_fn bad, good;
 
-    nothing_yet();
-    TRY(add(FAAS_FUNCTION(.name = "bad", .handler = fails,
-                          .async = FAAS_ASYNC(.retries = FAAS_OFF)),
-            &bad));
-    TRY(add(FAAS_FUNCTION(.name = "good", .handler = echoes), &good));
-    for (int i = 0; i < 5; i++)
-        TRY(submitted(bad, "in", FAAS_SUBMIT(.tenant = faas_str("t")), NULL));
-    all_end();
+    if (!letters_left(5, &bad, &good))
+        return;
     TRY(faas_letters_list(w.rt, NULL, shows, &seen, &count));
     REQUIRE_THAT(count == seen);
     EXPECT(count == 5);
@@ -339,14 +349,8 @@ static void redrives_letters_that_stay(void)
     uint64_t before, driven, after;
     faas_fn bad, good;
 
-    nothing_yet();
-    TRY(add(FAAS_FUNCTION(.name = "bad", .handler = fails,
-                          .async = FAAS_ASYNC(.retries = FAAS_OFF)),
-            &bad));
-    TRY(add(FAAS_FUNCTION(.name = "good", .handler = echoes), &good));
-    for (int i = 0; i < 4; i++)
-        TRY(submitted(bad, "in", FAAS_SUBMIT(.tenant = faas_str("t")), NULL));
-    all_end();
+    if (!letters_left(4, &bad, &good))
+        return;
     TRY(faas_letters_list(w.rt, NULL, NULL, NULL, &before));
     (void)TRIED(faas_letters_redrive(w.rt, NULL, good, &driven));
     if (TRIED(faas_letters_list(w.rt, NULL, NULL, NULL, &after)))

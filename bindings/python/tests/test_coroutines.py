@@ -180,19 +180,25 @@ def test_a_coroutine_past_its_deadline_is_cancelled() -> None:
     run(main())
 
 
+def endless(app: faas.App) -> tuple[faas.AsyncFunction[[], None], asyncio.Event, asyncio.Event]:
+    """A coroutine that ends when it is cancelled, and events of its beginning and end."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @app.function
+    async def slow() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    return slow, begun, ended
+
+
 def test_a_task_that_is_cancelled_cancels_the_coroutine_it_awaits() -> None:
     async def main() -> None:
         async with faas.App() as app:
-            begun, ended = asyncio.Event(), asyncio.Event()
-
-            @app.function
-            async def slow() -> None:
-                begun.set()
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    ended.set()
-
+            slow, begun, ended = endless(app)
             task = asyncio.create_task(slow.invoke())
             await begun.wait()
             task.cancel()
@@ -206,16 +212,7 @@ def test_a_task_that_is_cancelled_cancels_the_coroutine_it_awaits() -> None:
 def test_a_future_cancels_its_coroutine() -> None:
     async def main() -> None:
         async with faas.App() as app:
-            begun, ended = asyncio.Event(), asyncio.Event()
-
-            @app.function
-            async def slow() -> None:
-                begun.set()
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    ended.set()
-
+            slow, begun, ended = endless(app)
             future = slow.submit()
             await begun.wait()
             future.cancel()
